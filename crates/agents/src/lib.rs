@@ -1,0 +1,1 @@
+//! Who takes the call: agents, their states, queues. Pure.

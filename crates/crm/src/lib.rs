@@ -1,0 +1,1 @@
+//! Systems of record behind one trait, written through a durable outbox.

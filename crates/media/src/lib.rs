@@ -1,0 +1,1 @@
+//! The media plane: RTP ports, jitter buffer, DTMF, player, taps, bridge. Audio never waits here.

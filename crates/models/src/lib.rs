@@ -1,0 +1,1 @@
+//! Speech models: the list, fetching with resume, conversion, verification.

@@ -1,0 +1,1 @@
+//! The SIP front end: guards, messages, transactions, dialogs, registrar, transports.

@@ -1,0 +1,1 @@
+//! Hearing and speaking: endpointing, worker pools, text for the voice. Engines stand behind traits.
