@@ -1,1 +1,25 @@
-//! What is collected from a caller, when a person is called, and what that person is told. Pure.
+//! What is collected from a caller, when a person is called, and what that person is told.
+//!
+//! Pure: no sockets, clock, tokio or files. Words come in ([`Intake::heard`]), a [`Reply`] comes out: what to say and
+//! what happens next. Everything that is asked, tried and told is read from a [`Flow`], compiled from TOML by
+//! [`compile`], which refuses a flow with a broken reference.
+//!
+//! What must always hold: nothing is briefed that was not collected; nothing private is read out before the caller's
+//! identity is confirmed; distress is never made to wait; every conversation ends in a [`Next::Finish`] or a
+//! [`Next::Escalate`], each with its disposition.
+
+mod api;
+mod compile;
+mod flow;
+mod form;
+mod intake;
+pub mod raw;
+
+pub use api::{
+    Action, ActionOutcome, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Handback,
+    Next, OrderView, Reply, TriggerName,
+};
+pub use compile::{ConfigError, compile};
+pub use flow::{CrmPolicy, Dispositions, Flow, Lines, TransferRules};
+pub use form::{Form, SlotValue, Source};
+pub use intake::Intake;
