@@ -9,6 +9,8 @@ pub struct Sign {
     pub text: String,
     /// Which word of the text it began at.
     pub word: usize,
+    /// The word after its last.
+    pub end: usize,
 }
 
 impl Sign {
@@ -43,7 +45,7 @@ pub fn signs(text: &str) -> Vec<Sign> {
             _ => None,
         } && let Some(digit) = next.and_then(digit)
         {
-            out.push(Sign { text: digit.to_string().repeat(times), word: start });
+            out.push(Sign { text: digit.to_string().repeat(times), word: start, end: i + 2 });
             i += 2;
             continue;
         }
@@ -53,12 +55,12 @@ pub fn signs(text: &str) -> Vec<Sign> {
             continue;
         }
         if let Some((value, used)) = spoken(&words[i..]) {
-            out.push(Sign { text: value, word: start });
+            out.push(Sign { text: value, word: start, end: i + used });
             i += used;
             continue;
         }
         if let Some((letter, used)) = letter(&words[i..]) {
-            out.push(Sign { text: letter.to_string(), word: start });
+            out.push(Sign { text: letter.to_string(), word: start, end: i + used });
             i += used;
             continue;
         }
@@ -294,13 +296,13 @@ fn mixed(word: &str, at: usize, out: &mut Vec<Sign>) {
             digits.push(c);
         } else if c.is_ascii_alphabetic() && !ordinal {
             if !digits.is_empty() {
-                out.push(Sign { text: std::mem::take(&mut digits), word: at });
+                out.push(Sign { text: std::mem::take(&mut digits), word: at, end: at + 1 });
             }
-            out.push(Sign { text: c.to_ascii_uppercase().to_string(), word: at });
+            out.push(Sign { text: c.to_ascii_uppercase().to_string(), word: at, end: at + 1 });
         }
     }
     if !digits.is_empty() {
-        out.push(Sign { text: digits, word: at });
+        out.push(Sign { text: digits, word: at, end: at + 1 });
     }
 }
 

@@ -1,0 +1,10 @@
+//! From words to facts: numbers, money, names, set phrases. English as telephone callers speak it and as a recogniser
+//! writes it down. Nothing here remembers anything between two utterances.
+
+pub mod codes;
+pub mod lexicon;
+pub mod money;
+pub mod names;
+pub mod numbers;
+pub mod phrase;
+pub mod words;
