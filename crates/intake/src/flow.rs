@@ -1,231 +1,218 @@
-//! A flow that is known to hold together. Only [`crate::compile`] makes one.
+//! A compiled flow: every reference resolved, every phrase and pattern parsed. Made by [`crate::compile`] alone, and never
+//! changed afterwards; a call keeps the flow it began with.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use crate::api::TriggerName;
+use crate::raw;
+use crate::raw::SlotKind;
+use crate::template::Template;
+use crate::understand::codes::Pattern;
+use crate::understand::phrase::Phrase;
 
-pub use crate::raw::{ActionKind, IfLate, SlotKind};
-
-/// Why a person is called. The names are those of the call record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TriggerName {
-    /// The caller asked for a person.
-    AskedForPerson,
-    /// Nothing the assistant does fits.
-    OutOfScope,
-    /// What was tried did not help, twice.
-    TwoFailedAttempts,
-    /// A disputed amount above the flow's limit.
-    AmountOverLimit,
-    /// Rising frustration in words and voice.
-    Frustration,
-    /// Distress or danger.
-    Distress,
-    /// The caller is not the account holder and wants what only the holder may have.
-    ThirdParty,
-    /// Nothing was heard, or nothing understood, time and again.
-    NoInput,
-    /// Speech or the CRM is down.
-    SystemFault,
-}
-
-impl TriggerName {
-    /// Every trigger; each flow's config must map them all.
-    pub const ALL: [Self; 9] = [
-        Self::AskedForPerson,
-        Self::OutOfScope,
-        Self::TwoFailedAttempts,
-        Self::AmountOverLimit,
-        Self::Frustration,
-        Self::Distress,
-        Self::ThirdParty,
-        Self::NoInput,
-        Self::SystemFault,
-    ];
-
-    /// Its name in config, record and metrics.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AskedForPerson => "asked_for_person",
-            Self::OutOfScope => "out_of_scope",
-            Self::TwoFailedAttempts => "two_failed_attempts",
-            Self::AmountOverLimit => "amount_over_limit",
-            Self::Frustration => "frustration",
-            Self::Distress => "distress",
-            Self::ThirdParty => "third_party",
-            Self::NoInput => "no_input",
-            Self::SystemFault => "system_fault",
-        }
-    }
-}
-
-impl std::fmt::Display for TriggerName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// One conversation, checked.
+/// One conversation's design, compiled.
 #[derive(Debug)]
 pub struct Flow {
     pub(crate) name: String,
     pub(crate) company: String,
     pub(crate) greeting: String,
-    pub(crate) lines: BTreeMap<String, Vec<String>>,
+    pub(crate) opening: String,
+    pub(crate) rephrase: Vec<String>,
+    pub(crate) no_input: Vec<String>,
+    pub(crate) patience: Duration,
+    pub(crate) confirm_below: f32,
+    pub(crate) vocabulary: Vec<String>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) intents: Vec<Intent>,
-    pub(crate) amount_limit_cents: u64,
-    pub(crate) solved: String,
-    pub(crate) abandoned: String,
-    pub(crate) callback: String,
-    pub(crate) distress: Vec<Vec<String>>,
     pub(crate) triggers: BTreeMap<TriggerName, Trigger>,
+    /// What the conversation itself says.
+    pub(crate) say: raw::Lines,
+    pub(crate) lines: Lines,
     pub(crate) transfer: TransferRules,
+    pub(crate) dispositions: Dispositions,
 }
 
+/// Something to be collected.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub name: String,
     pub kind: SlotKind,
     pub ask: Vec<String>,
-    pub form: Option<OrderForm>,
+    pub ask_short: String,
+    pub label: String,
+    pub patterns: Vec<Pattern>,
 }
 
-/// The form of an order number: letters, then digits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OrderForm {
-    pub letters: usize,
-    pub digits: usize,
-    pub dash: bool,
-    pub assume: Option<String>,
-}
-
+/// Something a caller may want.
 #[derive(Debug)]
 pub(crate) struct Intent {
     pub name: String,
-    pub phrases: Vec<Vec<String>>,
-    pub action: Option<ActionKind>,
+    pub label: String,
+    pub phrases: Vec<Phrase>,
     pub needs: Vec<String>,
-    pub done: Option<String>,
+    pub does: Does,
+    pub acknowledge: Option<String>,
+    pub solved: String,
 }
 
+/// What an intent leads to.
+#[derive(Debug)]
+pub(crate) enum Does {
+    /// Look the order up and tell its status.
+    OrderStatus,
+    /// Take the request down; the text says so.
+    TakeRequest(Template),
+    /// Bring in a person at once.
+    Trigger(TriggerName),
+}
+
+/// When and how a person is called.
 #[derive(Debug)]
 pub(crate) struct Trigger {
+    pub phrases: Vec<Phrase>,
+    /// Slot and limit in cents.
+    pub over: Option<(String, u64)>,
     pub disposition: String,
     pub briefing: String,
-    pub template: String,
+    pub template: Template,
     pub queue: String,
-    pub why: String,
     pub requires: Vec<String>,
+    pub say: Option<String>,
 }
-
-/// How the agent is reached and when the two are joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TransferRules {
-    /// How long one agent's phone rings.
-    pub ring_timeout: Duration,
-    /// How long the CRM may take to acknowledge before `if_late` decides.
-    pub crm_wait: Duration,
-    /// What happens then.
-    pub if_late: IfLate,
-    /// Whether the end of the briefing accepts the call.
-    pub accept_on_briefing_end: bool,
-    /// How often a waiting caller is told that it goes on.
-    pub news_every: Duration,
-}
-
-/// What is said by the call itself rather than by the conversation. Every flow has all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Line {
-    /// Before the transfer. Never interrupted.
-    Connecting,
-    /// To a waiting caller, every so often.
-    HoldNews,
-    /// The very end.
-    Goodbye,
-    /// To the agent, after the briefing, where its end does not accept.
-    AgentHelp,
-    /// Speech-to-text is down: to the caller.
-    SpeechDown,
-}
-
-impl Line {
-    pub(crate) fn key(self) -> &'static str {
-        match self {
-            Self::Connecting => "connecting",
-            Self::HoldNews => "hold_news",
-            Self::Goodbye => "goodbye",
-            Self::AgentHelp => "agent_help",
-            Self::SpeechDown => "speech_down",
-        }
-    }
-}
-
-/// Names of all lines a flow must have: those of the call, and those of the conversation.
-pub(crate) const LINES: [&str; 26] = [
-    "connecting", "hold_news", "nobody_free", "goodbye", "agent_help", "speech_down", "am_i_speaking", "whose_account", "say_again",
-    "no_input", "wait", "got_it", "confirm_order", "confirm_known_order", "order_not_found", "status", "status_eta", "did_that_help",
-    "what_else", "anything_else", "offer_help", "before_person", "callback_ask", "callback_done", "callback_none", "checking",
-];
 
 impl Flow {
-    /// The flow's name.
+    /// The flow's name in the config.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// A line of the call's own, in its `nth` wording (they are used in turn).
-    pub fn line(&self, line: Line, nth: usize) -> String {
-        self.wording(line.key(), nth)
+    /// The firm's name.
+    pub fn company(&self) -> &str {
+        &self.company
     }
 
-    /// What is said in the same words in every call, to be synthesized before the first.
+    /// Said on answering.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// Every line that is the same in each call, to be synthesized ahead. The first ones are said first.
     pub fn prompts(&self) -> Vec<String> {
-        let asks = self.slots.iter().flat_map(|s| s.ask.iter());
-        let all = std::iter::once(&self.greeting).chain(asks).chain(self.lines.values().flatten());
-        all.map(|text| self.filled(text)).filter(|text| !text.contains('{')).collect()
+        let say = &self.say;
+        let mut out = vec![self.greeting.clone(), self.opening.clone(), self.lines.connecting.clone()];
+        out.extend(self.rephrase.iter().chain(&self.no_input).chain(&self.lines.hold_news).cloned());
+        out.extend(self.slots.iter().flat_map(|s| s.ask.iter().chain([&s.ask_short])).cloned());
+        out.extend(self.intents.iter().filter_map(|i| i.acknowledge.clone()));
+        out.extend(self.triggers.values().filter_map(|t| t.say.clone()));
+        let fixed = [
+            &say.identity_no,
+            &say.holder_name,
+            &say.wait,
+            &say.person_coming,
+            &say.looking,
+            &say.lookup_failed,
+            &say.helped,
+            &say.not_helped,
+            &say.anything_else,
+            &say.goodbye,
+            &say.nobody_free,
+            &say.transfer_failed,
+            &say.callback_offer,
+            &say.callback_ask,
+            &say.callback_none,
+            &self.lines.agent_keys,
+            &self.lines.agent_caller_gone,
+            &self.lines.fault,
+        ];
+        out.extend(fixed.into_iter().cloned());
+        let mut seen = std::collections::BTreeSet::new();
+        out.retain(|line| !line.is_empty() && !line.contains('{') && seen.insert(line.clone()));
+        out
     }
 
-    /// How the agent is reached.
-    pub fn transfer(&self) -> TransferRules {
-        self.transfer
+    /// The lines said around a transfer.
+    pub fn lines(&self) -> &Lines {
+        &self.lines
     }
 
-    /// Disposition of a call whose caller left before anything was settled.
-    pub fn abandoned(&self) -> &str {
-        &self.abandoned
+    /// How a transfer goes.
+    pub fn transfer(&self) -> &TransferRules {
+        &self.transfer
     }
 
-    /// Disposition of a call that ended with a promised callback.
-    pub fn callback(&self) -> &str {
-        &self.callback
+    /// Codes for calls that end without a person.
+    pub fn dispositions(&self) -> &Dispositions {
+        &self.dispositions
     }
 
-    /// Disposition and queue of a trigger.
-    pub fn escalation(&self, trigger: TriggerName) -> (String, String) {
-        self.triggers.get(&trigger).map_or_else(Default::default, |t| (t.disposition.clone(), t.queue.clone()))
-    }
-
-    pub(crate) fn wording(&self, key: &str, nth: usize) -> String {
-        let wordings = self.lines.get(key).map_or(&[][..], Vec::as_slice);
-        wordings.get(nth.checked_rem(wordings.len()).unwrap_or(0)).map_or_else(String::new, |text| self.filled(text))
-    }
-
-    pub(crate) fn greeting(&self) -> String {
-        self.filled(&self.greeting)
-    }
-
-    pub(crate) fn slot(&self, kind: SlotKind) -> Option<&Slot> {
-        self.slots.iter().find(|s| s.kind == kind)
-    }
-
-    pub(crate) fn slot_named(&self, name: &str) -> Option<&Slot> {
+    pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|s| s.name == name)
     }
 
-    fn filled(&self, text: &str) -> String {
-        text.replace("{company}", &self.company)
+    pub(crate) fn slot_of(&self, kind: SlotKind) -> Option<&Slot> {
+        self.slots.iter().find(|s| s.kind == kind)
     }
+}
+
+/// Lines for the call machine; those of the conversation itself are said by [`crate::Intake`].
+#[derive(Debug, Clone)]
+pub struct Lines {
+    /// To the caller before a transfer, uninterruptible.
+    pub connecting: String,
+    /// To the waiting caller, in turn; never empty.
+    pub hold_news: Vec<String>,
+    /// To the agent, after the briefing: which keys do what.
+    pub agent_keys: String,
+    /// To the agent, when the caller has gone.
+    pub agent_caller_gone: String,
+    /// To the caller, when the assistant cannot hear or speak.
+    pub fault: String,
+    /// Last words to the caller.
+    pub goodbye: String,
+}
+
+/// How a transfer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransferRules {
+    /// How long one agent's phone rings.
+    pub ring_timeout: Duration,
+    /// How long agents are looked for in all.
+    pub give_up: Duration,
+    /// How often the waiting caller hears news.
+    pub news_every: Duration,
+    /// Whether the end of the briefing counts as accepting.
+    pub accept_on_briefing_end: bool,
+    /// What to do while the CRM has not acknowledged the case.
+    pub crm_policy: CrmPolicy,
+}
+
+/// What to do while the CRM has not acknowledged the case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CrmPolicy {
+    /// No agent is rung before the acknowledgement; without one, the transfer fails.
+    Wait {
+        /// How long to wait.
+        at_most: Duration,
+    },
+    /// The agent is rung all the same, the record says so, and so does the briefing.
+    ProceedAndFlag {
+        /// How long to wait first.
+        after: Duration,
+    },
+}
+
+/// Codes for calls that end without a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dispositions {
+    /// The caller says that it is solved.
+    pub solved: String,
+    /// The caller wanted nothing more, and nothing was done.
+    pub nothing_done: String,
+    /// Nobody was free; a number to call back was taken.
+    pub callback: String,
+    /// Nobody was free, and no number was had.
+    pub unreached: String,
+    /// The caller hung up before an outcome.
+    pub abandoned: String,
 }

@@ -1,60 +1,90 @@
-//! What was collected, and from where.
+//! The form a conversation fills: slot by slot, where each value came from and whether the caller confirmed it.
+//! A value is here only because the caller said or typed it, or because the CRM holds it and the caller agreed.
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The caller said it.
     Speech,
     /// The caller typed it.
     Dtmf,
-    /// The CRM holds it and the caller agreed.
+    /// The CRM or the network supplied it and the caller agreed.
     Crm,
 }
 
-/// One slot's value.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// One collected value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotValue {
-    /// The value, as it is written.
+    /// In its canonical written form: `A-1042`, `$212.50`, `+15551234567`.
     pub value: String,
-    /// Whether the caller confirmed it, or it agrees with the CRM's record.
+    /// Whether the caller agreed to it, or it agrees with the caller's own record.
     pub confirmed: bool,
     /// Where it came from.
     pub source: Source,
 }
 
-/// All slots filled so far, by name.
+/// What was collected so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct Form(BTreeMap<String, SlotValue>);
+pub struct Form {
+    slots: BTreeMap<String, SlotValue>,
+    /// Asked for in vain: slot → why there is no value.
+    #[serde(skip)]
+    skipped: BTreeMap<String, Skipped>,
+}
+
+/// Why a slot stays empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skipped {
+    /// The caller does not have it or will not say.
+    NotHad,
+    /// It was asked for and not understood, or not answered.
+    NotHeard,
+}
 
 impl Form {
-    /// A slot's value.
-    pub fn get(&self, slot: &str) -> Option<&SlotValue> {
-        self.0.get(slot)
+    /// Every collected value, by slot name.
+    pub fn slots(&self) -> &BTreeMap<String, SlotValue> {
+        &self.slots
     }
 
-    /// A slot's text.
-    pub fn text(&self, slot: &str) -> Option<&str> {
-        self.0.get(slot).map(|v| v.value.as_str())
+    /// The value of a slot.
+    pub fn get(&self, slot: &str) -> Option<&str> {
+        self.slots.get(slot).map(|s| s.value.as_str())
     }
 
-    /// Fills a slot, replacing what was there.
-    pub fn set(&mut self, slot: &str, value: impl Into<String>, confirmed: bool, source: Source) {
-        self.0.insert(slot.into(), SlotValue { value: value.into(), confirmed, source });
+    /// Whether the slot was asked for in vain.
+    pub fn is_skipped(&self, slot: &str) -> bool {
+        self.skipped.contains_key(slot)
     }
 
-    /// Empties a slot.
-    pub fn clear(&mut self, slot: &str) {
-        self.0.remove(slot);
+    pub(crate) fn skipped(&self) -> &BTreeMap<String, Skipped> {
+        &self.skipped
     }
 
-    /// All slots, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &SlotValue)> {
-        self.0.iter().map(|(k, v)| (k.as_str(), v))
+    pub(crate) fn set(&mut self, slot: &str, value: impl Into<String>, source: Source, confirmed: bool) {
+        self.skipped.remove(slot);
+        self.slots.insert(slot.to_owned(), SlotValue { value: value.into(), confirmed, source });
+    }
+
+    pub(crate) fn confirm(&mut self, slot: &str) {
+        if let Some(s) = self.slots.get_mut(slot) {
+            s.confirmed = true;
+        }
+    }
+
+    pub(crate) fn clear(&mut self, slot: &str) {
+        self.slots.remove(slot);
+    }
+
+    pub(crate) fn skip(&mut self, slot: &str, why: Skipped) {
+        if !self.slots.contains_key(slot) {
+            self.skipped.insert(slot.to_owned(), why);
+        }
     }
 }

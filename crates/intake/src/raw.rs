@@ -1,167 +1,379 @@
-//! Flows as they are written in TOML. Only shapes; what they mean and whether they fit together is for [`crate::compile`].
+//! Flows as they are written in TOML: `[flow.NAME]`, `[[trigger]]`, `[briefing.NAME]`. Serde structs, unknown keys
+//! refused; nothing is checked here beyond types. [`crate::compile`] does that, and names what is missing.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// The three tables that make flows.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// The tables of a config that belong to this crate.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Flows {
     /// `[flow.NAME]`
+    #[serde(default)]
     pub flow: BTreeMap<String, Flow>,
     /// `[[trigger]]`
+    #[serde(default)]
     pub trigger: Vec<Trigger>,
     /// `[briefing.NAME]`
+    #[serde(default)]
     pub briefing: BTreeMap<String, Briefing>,
 }
 
-/// `[flow.NAME]`: one conversation.
-#[derive(Debug, Deserialize)]
+/// `[flow.NAME]`: one conversation's design.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flow {
-    /// Said in the greeting and known to speech-to-text.
+    /// The firm, as `{company}` in lines and as a hint for the ear.
+    #[serde(default)]
     pub company: String,
-    /// First words. Say that it is an assistant and that the call may be transcribed.
+    /// Said on answering. Must tell that an assistant speaks.
+    #[serde(default)]
     pub greeting: String,
-    /// Everything else the assistant says, by name. A line may have several wordings, used in turn.
-    pub lines: BTreeMap<String, Vec<String>>,
-    /// What is collected.
+    /// The first question.
+    #[serde(default)]
+    pub opening: String,
+    /// Said when no intent was understood, varied by turn.
+    #[serde(default)]
+    pub rephrase: Vec<String>,
+    /// Said after silence, varied by turn; after the last of them comes the trigger `no_input`.
+    #[serde(default)]
+    pub no_input: Vec<String>,
+    /// Silence, in seconds, after which the caller is asked again.
+    #[serde(default = "defaults::patience")]
+    pub patience_s: f64,
+    /// Heard with less confidence (0 to 1) than this, a number is read back and asked for.
+    #[serde(default = "defaults::confirm_below")]
+    pub confirm_below: f32,
+    /// Words the ear should know: products, places.
+    #[serde(default)]
+    pub vocabulary: Vec<String>,
+    /// `[[flow.NAME.slot]]`
     #[serde(default)]
     pub slot: Vec<Slot>,
-    /// What callers come with.
+    /// `[[flow.NAME.intent]]`
     #[serde(default)]
     pub intent: Vec<Intent>,
-    /// A disputed amount above this (in the currency's main unit) goes to a person.
-    pub amount_limit: f64,
-    /// Disposition of a call the assistant solved.
-    pub solved: String,
-    /// Disposition of a call whose caller left before anything was settled.
-    pub abandoned: String,
-    /// Disposition of a call that ended with a promised callback.
-    pub callback: String,
-    /// Words at which a person is called at once, whatever is missing.
+    /// `[flow.NAME.disposition]`
     #[serde(default)]
-    pub distress: Vec<String>,
-    /// How the agent is reached.
+    pub disposition: Disposition,
+    /// `[flow.NAME.lines]`
+    #[serde(default)]
+    pub lines: Lines,
+    /// `[flow.NAME.transfer]`
     #[serde(default)]
     pub transfer: Transfer,
 }
 
 /// `[[flow.NAME.slot]]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Slot {
-    /// The slot's name: in templates, in `requires`, in the record.
+    /// As triggers, intents and templates refer to it.
     pub name: String,
-    /// What kind of value it takes.
+    /// What sort of value.
     pub kind: SlotKind,
-    /// The question, in several wordings.
+    /// The question, and its rewordings for further tries.
+    #[serde(default)]
     pub ask: Vec<String>,
-    /// For `order`: the number's form, `A` a letter, `0` a digit, e.g. `A-0000`.
-    pub form: Option<String>,
-    /// For `order`: letters to assume when the caller says only the digits.
-    pub assume: Option<String>,
+    /// A few words for when a person is on the way (`what's your order number?`).
+    #[serde(default)]
+    pub ask_short: Option<String>,
+    /// How the value is named to an agent (`order number`); the slot's name when absent.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// For `kind = "number"`: `@` a letter, `#` a digit, letters and digits themselves; `-` and spaces only for looks.
+    #[serde(default)]
+    pub patterns: Vec<String>,
 }
 
-/// The kinds of slot.
+/// What sort of value a slot holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum SlotKind {
-    /// A person's name.
-    Name,
-    /// What the call is about, in the caller's words.
+    /// The caller's name.
+    PersonName,
+    /// Whether the caller is the account holder (`yes` or `no`). Fills `holder_name` and `relation` as well.
+    AccountHolder,
+    /// What the call is about, in the caller's words. Fills `topic`, the intent's label, as well.
     Reason,
-    /// An order or policy number.
-    Order,
-    /// Money.
-    Amount,
-    /// A number to call back.
+    /// An order or policy number by pattern.
+    Number,
+    /// An amount of money.
+    Money,
+    /// A telephone number.
     Phone,
 }
 
-/// `[[flow.NAME.intent]]`: something callers come with.
-#[derive(Debug, Deserialize)]
+/// `[[flow.NAME.intent]]`: something a caller may want.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intent {
-    /// Its name, in the record and the summary.
+    /// As it is referred to.
     pub name: String,
-    /// Words or phrases that show it. A `*` at a word's end stands for any ending.
+    /// In words an agent understands, fitting after "about" (`a late order`).
+    #[serde(default)]
+    pub label: String,
+    /// What callers say: words; `a|b` alternatives; `charg*` beginnings; `..` up to four words between; `^` and `$`
+    /// for the whole utterance's start and end.
+    #[serde(default)]
     pub phrases: Vec<String>,
-    /// What the assistant can do about it. Without one, only a person can help.
-    pub action: Option<ActionKind>,
-    /// Slots needed before the action, or before a person takes over.
+    /// Slots to be collected before the action, in order of asking.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// For `log_request`: what is said when the request is noted.
+    /// `order_status` or `take_request`; left out when the intent goes to a person.
+    #[serde(default)]
+    pub action: Option<String>,
+    /// Said first, once.
+    #[serde(default)]
+    pub acknowledge: Option<String>,
+    /// For `take_request`: what is said when the request was taken.
+    #[serde(default)]
     pub done: Option<String>,
+    /// Disposition when the caller says that it is solved; `disposition.solved` when absent.
+    #[serde(default)]
+    pub solved: Option<String>,
+    /// The trigger that fires at once, `out_of_scope` for one.
+    #[serde(default)]
+    pub trigger: Option<String>,
 }
 
-/// What the assistant can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ActionKind {
-    /// Look the order up and read its status out, once the caller's identity is known.
-    OrderStatus,
-    /// Note the request in the case.
-    LogRequest,
+/// `[flow.NAME.disposition]`: codes for calls that end without a person.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disposition {
+    /// The caller says that it is solved.
+    #[serde(default)]
+    pub solved: Option<String>,
+    /// The caller wanted nothing more, and nothing was done.
+    #[serde(default)]
+    pub nothing_done: Option<String>,
+    /// Nobody was free; a number to call back was taken.
+    #[serde(default)]
+    pub callback: Option<String>,
+    /// Nobody was free, and no number was had.
+    #[serde(default)]
+    pub unreached: Option<String>,
+    /// The caller hung up before an outcome.
+    #[serde(default)]
+    pub abandoned: Option<String>,
+}
+
+/// `[flow.NAME.lines]`: what is said around the questions. Each has a default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lines {
+    /// "Am I speaking with …?" `{contact}` is the CRM's name.
+    pub identity: String,
+    /// To a caller who is someone else than the number's owner.
+    pub identity_no: String,
+    /// To a caller who speaks for someone else.
+    pub holder_name: String,
+    /// After "are you a robot?"
+    pub machine: String,
+    /// Reading a number back. `{number}`.
+    pub confirm: String,
+    /// A number was taken. `{number}`, and `{item}` when that may be told.
+    pub took: String,
+    /// The caller has one order that fits. `{number}`, `{item}`.
+    pub is_it_this: String,
+    /// After part of a number.
+    pub go_on: String,
+    /// The number's digits are there, the letter is not. `{number}`.
+    pub letter: String,
+    /// No number, so nothing can be looked up.
+    pub no_number: String,
+    /// After "wait" or "hold on".
+    pub wait: String,
+    /// Before the first question once a person is on the way.
+    pub person_coming: String,
+    /// While something is looked up.
+    pub looking: String,
+    /// Order not found. `{number}`.
+    pub not_found: String,
+    /// The order is under another name.
+    pub not_yours: String,
+    /// A lookup failed.
+    pub lookup_failed: String,
+    /// After an answer.
+    pub helped: String,
+    /// After "no, that does not help".
+    pub not_helped: String,
+    /// After "yes, that helps".
+    pub anything_else: String,
+    /// Last words.
+    pub goodbye: String,
+    /// Before a transfer, uninterruptible.
+    pub connecting: String,
+    /// While the caller waits for an agent, in turn.
+    pub hold_news: Vec<String>,
+    /// Nobody could take the call.
+    pub nobody_free: String,
+    /// A transfer failed by our fault.
+    pub transfer_failed: String,
+    /// Offer to call the calling number back.
+    pub callback_offer: String,
+    /// Ask which number to call back.
+    pub callback_ask: String,
+    /// A callback number was taken.
+    pub callback_thanks: String,
+    /// No callback number was had.
+    pub callback_none: String,
+    /// After the briefing, to the agent: which keys do what.
+    pub agent_keys: String,
+    /// To the agent, when the caller has gone.
+    pub agent_caller_gone: String,
+    /// To the caller, when the assistant cannot hear or speak.
+    pub fault: String,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        let s = str::to_owned;
+        Self {
+            identity: s("Am I speaking with {contact}?"),
+            identity_no: s("Thanks. May I have your name?"),
+            holder_name: s("Whose account is it? Please tell me the account holder's full name."),
+            machine: s("I'm an automated assistant. I can get you a person if you like."),
+            confirm: s("I heard {number}. Is that right?"),
+            took: s("Order {number}, {item}, got it."),
+            is_it_this: s("Is it about order {number}, {item}?"),
+            go_on: s("Go on."),
+            letter: s("I have {number}. Which letter comes before that?"),
+            no_number: s("Without the number I can't look it up."),
+            wait: s("Of course, take your time."),
+            person_coming: s("I'll get you a person. So they have it at hand:"),
+            looking: s("One moment, I'll look that up."),
+            not_found: s("I can't find order {number}."),
+            not_yours: s("I can't open order {number} under your name."),
+            lookup_failed: s("I'm sorry, I can't reach the order system right now."),
+            helped: s("Does that help?"),
+            not_helped: s("I'm sorry. What is still open?"),
+            anything_else: s("Good. Is there anything else?"),
+            goodbye: s("Thanks for calling. Goodbye."),
+            connecting: s(
+                "I'm connecting you with a colleague now, and I'll tell them what we talked about. Please stay on the line.",
+            ),
+            hold_news: vec![
+                s("I'm still trying to reach a colleague for you."),
+                s("Thanks for waiting. Someone will be with you as soon as possible."),
+                s("You're still in line. Thank you for your patience."),
+            ],
+            nobody_free: s("I'm sorry, nobody is free to take your call right now."),
+            transfer_failed: s("I'm sorry, something went wrong with the transfer."),
+            callback_offer: s("Shall we call you back on the number you're calling from?"),
+            callback_ask: s("What number should we call you back on?"),
+            callback_thanks: s("Thank you. Someone will call you back on {phone}. Goodbye."),
+            callback_none: s("I've written down what you told me. Please call us again later. Goodbye."),
+            agent_keys: s(
+                "Press 1 to take the call, 2 to decline, 3 to hear this again, or star to go straight to the caller.",
+            ),
+            agent_caller_gone: s("The caller has hung up. Thank you."),
+            fault: s("I'm sorry, I'm having technical trouble. I'll get you a person."),
+        }
+    }
 }
 
 /// `[flow.NAME.transfer]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transfer {
-    /// How long one agent's phone rings.
-    pub ring_s: u64,
-    /// How long the CRM may take to acknowledge the case before `if_late` decides.
-    pub crm_wait_ms: u64,
-    /// What then.
-    pub if_late: IfLate,
-    /// Whether the end of the briefing accepts the call.
+    /// How long one agent's phone rings, in seconds.
+    pub ring_s: f64,
+    /// How often the waiting caller hears news, in seconds.
+    pub news_every_s: f64,
+    /// How long agents are looked for in all, in seconds.
+    pub give_up_s: f64,
+    /// Whether the end of the briefing counts as accepting.
     pub accept_on_briefing_end: bool,
-    /// How often a waiting caller is told that it goes on.
-    pub news_every_s: u64,
+    /// What to do while the CRM has not acknowledged the case.
+    pub crm: CrmPolicyKind,
+    /// How long `wait` waits before the transfer fails, or `proceed_and_flag` before it proceeds, in milliseconds.
+    pub crm_wait_ms: u64,
 }
 
 impl Default for Transfer {
     fn default() -> Self {
-        Self { ring_s: 20, crm_wait_ms: 3_000, if_late: IfLate::Proceed, accept_on_briefing_end: true, news_every_s: 15 }
+        Self {
+            ring_s: 20.0,
+            news_every_s: 20.0,
+            give_up_s: 120.0,
+            accept_on_briefing_end: true,
+            crm: CrmPolicyKind::ProceedAndFlag,
+            crm_wait_ms: 3_000,
+        }
     }
 }
 
-/// The record-first policy when the CRM is late or fails.
+/// What to do while the CRM has not acknowledged the case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum IfLate {
-    /// Join all the same; the record and the briefing say that the case is late.
-    Proceed,
-    /// Do not join: the caller is given back to the assistant.
+pub enum CrmPolicyKind {
+    /// No agent is rung before the acknowledgement.
+    #[serde(rename = "wait")]
     Wait,
+    /// After a while the agent is rung all the same, and told.
+    #[serde(rename = "proceed-and-flag")]
+    ProceedAndFlag,
 }
 
-/// `[[trigger]]`: when a person is called, and what goes with it.
-#[derive(Debug, Deserialize)]
+/// `[[trigger]]`: when a person is called.
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Trigger {
-    /// Which trigger.
+    /// One of the names in the call record.
+    #[serde(default)]
     pub name: String,
-    /// The business outcome's code.
+    /// The flow it belongs to; every flow when absent.
+    #[serde(default)]
+    pub flow: Option<String>,
+    /// What makes it fire, for triggers that need to be told.
+    #[serde(default)]
+    pub condition: Condition,
+    /// Outcome code for the record.
+    #[serde(default)]
     pub disposition: Option<String>,
-    /// The briefing template's name.
+    /// Name of the briefing template.
+    #[serde(default)]
     pub briefing: Option<String>,
-    /// Who takes it.
+    /// Whose agents are rung.
+    #[serde(default)]
     pub queue: Option<String>,
-    /// Why it is escalated, said to the agent.
-    pub why: String,
-    /// Slots asked for once before the transfer, if still missing.
+    /// Slots an agent needs. Missing ones are asked for once each before the transfer.
     #[serde(default)]
     pub requires: Vec<String>,
+    /// Said when it fires.
+    #[serde(default)]
+    pub say: Option<String>,
+}
+
+/// `condition` of a trigger; which keys are allowed depends on the trigger.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Condition {
+    /// `asked_for_person`, `distress`: what callers say.
+    #[serde(default)]
+    pub phrases: Vec<String>,
+    /// `amount_over_limit`: the slot that holds the amount.
+    #[serde(default)]
+    pub slot: Option<String>,
+    /// `amount_over_limit`: fires above this, in dollars.
+    #[serde(default)]
+    pub over: Option<f64>,
 }
 
 /// `[briefing.NAME]`
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Briefing {
-    /// What the agent hears. `{slot}` is filled; a part in `[…]` is left out when one of its slots is empty.
-    pub template: String,
+    /// `{slot}` in text; `[…]` is left out unless all of its slots were collected; `[a|b]` takes the first that can be told.
+    pub text: String,
+}
+
+mod defaults {
+    pub fn patience() -> f64 {
+        7.0
+    }
+    pub fn confirm_below() -> f32 {
+        0.55
+    }
 }

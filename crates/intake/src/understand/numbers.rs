@@ -55,6 +55,9 @@ pub fn cardinal(words: &[Word], at: usize) -> Option<(u64, usize)> {
 
 fn digits_once(words: &[Word], at: usize) -> Option<(String, usize)> {
     let word = words.get(at)?;
+    if word.norm == "a" && words.get(at + 1).is_some_and(|w| w.norm == "hundred" || w.norm == "thousand") {
+        return as_string(cardinal(words, at));
+    }
     let scaled = |i: usize| words.get(i).is_some_and(|w| w.norm == "hundred" || scale(&w.norm).is_some());
     if word.is_numeral() {
         return if scaled(at + 1) && word.norm.len() <= 3 { as_string(cardinal(words, at)) } else { Some((word.norm.clone(), at + 1)) };
