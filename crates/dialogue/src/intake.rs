@@ -105,7 +105,8 @@ impl Intake {
     /// The greeting.
     pub fn begin(&mut self) -> Reply {
         self.asking = Asking::Help;
-        self.listen(vec![self.flow.greeting()], PATIENCE)
+        // Not interruptible: it says that this is an assistant and that the call may be transcribed.
+        Reply { interruptible: false, ..self.listen(vec![self.flow.greeting()], PATIENCE) }
     }
 
     /// The CRM knows whose number this is. May come at any time.

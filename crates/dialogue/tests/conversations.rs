@@ -159,6 +159,8 @@ mod properties {
     ];
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
         /// However a conversation goes: it never panics, every way out has a disposition, and the briefing names no slot
         /// value that is not in the form.
         #[test]
@@ -175,7 +177,12 @@ mod properties {
                     26 => intake.digits("1042"),
                     n => intake.heard(SAYINGS[n], 0.8),
                 };
+                let before = said.len();
                 let reply = settle(&mut intake, next, &mut said);
+                // Nothing about an order is read out to somebody who is not its holder.
+                if intake.account_holder() != Some(true) {
+                    prop_assert!(!said[before..].iter().any(|s| s.contains("delayed") || s.contains("is shipped")));
+                }
                 match reply.next {
                     Next::Escalate { trigger, disposition, queue } => {
                         prop_assert!(!disposition.is_empty() && !queue.is_empty());
@@ -194,10 +201,6 @@ mod properties {
                     }
                     Next::Listen { .. } | Next::Act(_) => prop_assert!(!reply.say.is_empty()),
                 }
-            }
-            // Nothing about an order is read out to somebody who is not its holder.
-            if intake.account_holder() != Some(true) {
-                prop_assert!(!said.iter().any(|s| s.contains("delayed") || s.contains("shipped")));
             }
         }
     }
