@@ -1,10 +1,17 @@
-//! Raw config to flows: every reference checked, every fault collected.
+//! Raw config to flows: every reference checked, every phrase, pattern and template parsed, every fault collected with
+//! its place and its remedy. Nothing that compiles can fail for its config in the middle of a call.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::flow::Flow;
-use crate::raw;
+use crate::api::TriggerName;
+use crate::flow::{CrmPolicy, Dispositions, Does, Flow, Intent, Lines, Slot, TransferRules, Trigger};
+use crate::raw::{self, SlotKind};
+use crate::template::Template;
+use crate::understand::codes::Pattern;
+use crate::understand::phrase::Phrase;
+use crate::understand::words::normal;
 
 /// One thing wrong with a config.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +25,680 @@ pub struct ConfigError {
     pub hint: String,
 }
 
+/// Facts that every template may name, besides the flow's slots.
+pub(crate) const FACTS: [&str; 5] = ["who", "tried", "missing", "why", "caller_number"];
+
+/// Triggers that a conversation can always run into.
+const NEEDED: [TriggerName; 5] = [
+    TriggerName::AskedForPerson,
+    TriggerName::OutOfScope,
+    TriggerName::TwoFailedAttempts,
+    TriggerName::NoInput,
+    TriggerName::SystemFault,
+];
+
 /// Compiles flows. `queues` are the queue names that exist. On failure every fault is returned, not only the first.
 pub fn compile(raw: raw::Flows, queues: &[String]) -> Result<BTreeMap<String, Arc<Flow>>, Vec<ConfigError>> {
-    let _ = (raw, queues);
-    Ok(BTreeMap::new())
+    let mut compiler = Compiler { errors: Vec::new(), briefings: BTreeMap::new(), queues };
+    compiler.briefings(&raw);
+    compiler.triggers(&raw);
+    let flows: BTreeMap<String, Arc<Flow>> =
+        raw.flow.iter().map(|(name, flow)| (name.clone(), Arc::new(compiler.flow(name, flow, &raw.trigger)))).collect();
+    if compiler.errors.is_empty() { Ok(flows) } else { Err(compiler.errors) }
+}
+
+struct Compiler<'a> {
+    errors: Vec<ConfigError>,
+    briefings: BTreeMap<String, Template>,
+    queues: &'a [String],
+}
+
+impl Compiler<'_> {
+    fn fault(&mut self, path: &[&str], message: impl Into<String>, hint: impl Into<String>) {
+        let path = path.iter().map(|&s| s.to_owned()).collect();
+        self.errors.push(ConfigError { path, message: message.into(), hint: hint.into() });
+    }
+
+    fn briefings(&mut self, raw: &raw::Flows) {
+        for (name, briefing) in &raw.briefing {
+            match Template::parse(&briefing.text) {
+                Ok(template) => {
+                    self.briefings.insert(name.clone(), template);
+                }
+                Err(e) => self.fault(
+                    &["briefing", name, "text"],
+                    format!("briefing `{name}`: {e}"),
+                    "write {slot} for a value and [ … ] around what goes when a value is missing",
+                ),
+            }
+            if briefing.text.trim().is_empty() {
+                self.fault(
+                    &["briefing", name, "text"],
+                    format!("briefing `{name}` is empty"),
+                    "write what the agent is told",
+                );
+            }
+            if !raw.trigger.iter().any(|t| t.briefing.as_deref() == Some(name)) {
+                self.fault(
+                    &["briefing", name],
+                    format!("briefing `{name}` is used by no trigger"),
+                    "name it in a [[trigger]], or remove it",
+                );
+            }
+        }
+    }
+
+    /// What can be checked of triggers without a flow.
+    fn triggers(&mut self, raw: &raw::Flows) {
+        let mut seen = BTreeSet::new();
+        for (i, trigger) in raw.trigger.iter().enumerate() {
+            let index = i.to_string();
+            let at = |key| ["trigger", index.as_str(), key];
+            let name = trigger.name.as_str();
+            if TriggerName::named(name).is_none() {
+                let all = TriggerName::ALL.map(TriggerName::as_str).join(", ");
+                self.fault(&at("name"), format!("there is no trigger `{name}`"), format!("use one of: {all}"));
+            }
+            if !seen.insert((name, trigger.flow.as_deref())) {
+                self.fault(&at("name"), format!("trigger `{name}` is there twice"), "remove one of the two");
+            }
+            if let Some(flow) = trigger.flow.as_deref().filter(|f| !raw.flow.contains_key(*f)) {
+                self.fault(
+                    &at("flow"),
+                    format!("trigger `{name}` belongs to flow `{flow}`, which is not defined"),
+                    "correct the name, or leave `flow` out for every flow",
+                );
+            }
+            if trigger.disposition.as_deref().is_none_or(|d| d.trim().is_empty()) {
+                self.fault(
+                    &at("disposition"),
+                    format!("trigger `{name}` has no disposition"),
+                    "add disposition = \"…\", the outcome's code in your CRM",
+                );
+            }
+            match trigger.briefing.as_deref() {
+                None => self.fault(
+                    &at("briefing"),
+                    format!("trigger `{name}` has no briefing"),
+                    "add briefing = \"…\", the name of a [briefing.NAME]",
+                ),
+                Some(b) if !raw.briefing.contains_key(b) => self.fault(
+                    &at("briefing"),
+                    format!("trigger `{name}` uses briefing `{b}`, which is not defined"),
+                    format!("define [briefing.{b}], or correct the name"),
+                ),
+                Some(_) => {}
+            }
+            match trigger.queue.as_deref() {
+                None => self.fault(
+                    &at("queue"),
+                    format!("trigger `{name}` has no queue"),
+                    "add queue = \"…\", the name of a [[queue]]",
+                ),
+                Some(q) if !self.queues.iter().any(|known| known == q) => self.fault(
+                    &at("queue"),
+                    format!("trigger `{name}` goes to queue `{q}`, which is not defined"),
+                    format!("define [[queue]] name = \"{q}\", or use one of: {}", self.queues.join(", ")),
+                ),
+                Some(_) => {}
+            }
+            self.condition(&index, trigger);
+        }
+    }
+
+    fn condition(&mut self, index: &str, trigger: &raw::Trigger) {
+        let at = |key| ["trigger", index, "condition", key];
+        let (name, c) = (trigger.name.as_str(), &trigger.condition);
+        let by_phrase = matches!(name, "asked_for_person" | "distress");
+        let by_amount = name == "amount_over_limit";
+        if by_phrase && c.phrases.is_empty() {
+            self.fault(
+                &at("phrases"),
+                format!("trigger `{name}` has no phrases"),
+                "add condition = { phrases = [\"…\"] }",
+            );
+        }
+        if !by_phrase && !c.phrases.is_empty() {
+            self.fault(
+                &at("phrases"),
+                format!("trigger `{name}` does not fire on phrases"),
+                "remove `phrases`; asked_for_person and distress have them",
+            );
+        }
+        if by_amount && (c.slot.is_none() || c.over.is_none_or(|o| !(o > 0.0 && o < 1e9))) {
+            self.fault(
+                &at("over"),
+                format!("trigger `{name}` has no limit"),
+                "add condition = { slot = \"amount\", over = 200 }, in dollars",
+            );
+        }
+        if !by_amount && (c.slot.is_some() || c.over.is_some()) {
+            self.fault(
+                &at("over"),
+                format!("trigger `{name}` does not fire on an amount"),
+                "remove `slot` and `over`; amount_over_limit has them",
+            );
+        }
+    }
+
+    fn flow(&mut self, name: &str, raw: &raw::Flow, triggers: &[raw::Trigger]) -> Flow {
+        let company = |text: &str| text.replace("{company}", raw.company.trim()).trim().to_owned();
+        self.prompts(name, raw);
+        let slots = self.slots(name, raw);
+        let known = collected(&slots);
+        let dispositions = self.dispositions(name, &raw.disposition);
+        let say = self.lines(name, &raw.lines, &company);
+        let triggers = self.flow_triggers(name, triggers, &known, &slots);
+        let intents = self.intents(name, raw, &known, &slots, &triggers, &dispositions);
+        let lines = Lines {
+            connecting: say.connecting.clone(),
+            hold_news: say.hold_news.clone(),
+            agent_keys: say.agent_keys.clone(),
+            agent_caller_gone: say.agent_caller_gone.clone(),
+            fault: say.fault.clone(),
+            goodbye: say.goodbye.clone(),
+        };
+        let patience = self.seconds(&["flow", name, "patience_s"], raw.patience_s, 2.0, 60.0);
+        if !(0.0..=1.0).contains(&raw.confirm_below) {
+            self.fault(
+                &["flow", name, "confirm_below"],
+                format!("`confirm_below` is {}", raw.confirm_below),
+                "give a confidence from 0 to 1",
+            );
+        }
+        Flow {
+            name: name.to_owned(),
+            company: raw.company.trim().to_owned(),
+            greeting: company(&raw.greeting),
+            opening: company(&raw.opening),
+            rephrase: raw.rephrase.iter().map(|l| company(l)).collect(),
+            no_input: raw.no_input.iter().map(|l| company(l)).collect(),
+            patience,
+            confirm_below: raw.confirm_below,
+            vocabulary: raw.vocabulary.clone(),
+            slots,
+            intents,
+            triggers,
+            say,
+            lines,
+            transfer: self.transfer(name, &raw.transfer),
+            dispositions,
+        }
+    }
+
+    fn prompts(&mut self, name: &str, raw: &raw::Flow) {
+        if !normal(&raw.greeting).split(' ').any(|w| w == "assistant") {
+            self.fault(
+                &["flow", name, "greeting"],
+                format!("the greeting of flow `{name}` does not say that an assistant speaks"),
+                "callers must be told; use the word \"assistant\", and say that the call may be transcribed",
+            );
+        }
+        for (key, text) in [("company", &raw.company), ("opening", &raw.opening)] {
+            if text.trim().is_empty() {
+                self.fault(&["flow", name, key], format!("flow `{name}` has no `{key}`"), format!("add {key} = \"…\""));
+            }
+        }
+        for (key, list) in [("rephrase", &raw.rephrase), ("no_input", &raw.no_input)] {
+            if list.is_empty() || list.iter().any(|l| l.trim().is_empty()) {
+                self.fault(
+                    &["flow", name, key],
+                    format!("flow `{name}` has no lines in `{key}`"),
+                    format!("add {key} = [\"…\", \"…\"], a wording for each try"),
+                );
+            }
+        }
+        let fixed = [&raw.greeting, &raw.opening].into_iter().chain(&raw.rephrase).chain(&raw.no_input);
+        for text in fixed.filter(|t| t.replace("{company}", "").contains(['{', '}'])) {
+            self.fault(
+                &["flow", name],
+                format!("a line of flow `{name}` names more than {{company}}: \"{text}\""),
+                "only {company} is known there",
+            );
+        }
+    }
+
+    fn slots(&mut self, flow: &str, raw: &raw::Flow) -> Vec<Slot> {
+        let mut out: Vec<Slot> = Vec::new();
+        for (i, slot) in raw.slot.iter().enumerate() {
+            let index = i.to_string();
+            let at = |key| ["flow", flow, "slot", index.as_str(), key];
+            let name = slot.name.as_str();
+            if !is_name(name) || FACTS.contains(&name) || ["holder_name", "relation", "topic"].contains(&name) {
+                self.fault(
+                    &at("name"),
+                    format!("`{name}` cannot be a slot's name"),
+                    "use small letters, digits and _, and none of the names that are filled by themselves",
+                );
+            }
+            if out.iter().any(|s| s.name == name) {
+                self.fault(&at("name"), format!("slot `{name}` is there twice"), "rename or remove one");
+            } else if out.iter().any(|s| s.kind == slot.kind) {
+                self.fault(
+                    &at("kind"),
+                    format!("slot `{name}` is the second of its kind"),
+                    "one slot of each kind is understood in a flow",
+                );
+            }
+            if slot.ask.is_empty() || slot.ask.iter().any(|a| a.trim().is_empty()) {
+                self.fault(
+                    &at("ask"),
+                    format!("slot `{name}` has no question"),
+                    "add ask = [\"…\"], and rewordings for further tries",
+                );
+            }
+            if slot.ask.iter().chain(&slot.ask_short).any(|a| a.contains(['{', '}'])) {
+                self.fault(
+                    &at("ask"),
+                    format!("a question of slot `{name}` names a slot"),
+                    "questions are fixed lines; they are synthesized ahead",
+                );
+            }
+            let mut patterns = Vec::new();
+            for pattern in &slot.patterns {
+                match Pattern::parse(pattern) {
+                    Ok(p) => patterns.push(p),
+                    Err(e) => self.fault(
+                        &at("patterns"),
+                        e,
+                        "use @ for a letter, # for a digit, letters and digits themselves, - and blanks",
+                    ),
+                }
+            }
+            let numbered = slot.kind == SlotKind::Number;
+            if numbered && slot.patterns.is_empty() {
+                self.fault(
+                    &at("patterns"),
+                    format!("slot `{name}` has no pattern"),
+                    "add patterns = [\"@-####\"]: @ is a letter, # a digit",
+                );
+            }
+            if !numbered && !slot.patterns.is_empty() {
+                self.fault(
+                    &at("patterns"),
+                    format!("slot `{name}` is no number, so patterns mean nothing"),
+                    "remove `patterns`, or set kind = \"number\"",
+                );
+            }
+            let first = slot.ask.first().cloned().unwrap_or_default();
+            out.push(Slot {
+                name: name.to_owned(),
+                kind: slot.kind,
+                ask: slot.ask.clone(),
+                ask_short: slot.ask_short.clone().unwrap_or(first),
+                label: slot.label.clone().unwrap_or_else(|| name.replace('_', " ")),
+                patterns,
+            });
+        }
+        for (kind, what) in [(SlotKind::PersonName, "person_name"), (SlotKind::Reason, "reason")] {
+            if !out.iter().any(|s| s.kind == kind) {
+                self.fault(
+                    &["flow", flow, "slot"],
+                    format!("flow `{flow}` has no slot of kind `{what}`"),
+                    format!("add [[flow.{flow}.slot]] with kind = \"{what}\""),
+                );
+            }
+        }
+        out
+    }
+
+    fn intents(
+        &mut self,
+        flow: &str,
+        raw: &raw::Flow,
+        known: &BTreeSet<String>,
+        slots: &[Slot],
+        triggers: &BTreeMap<TriggerName, Trigger>,
+        dispositions: &Dispositions,
+    ) -> Vec<Intent> {
+        if raw.intent.is_empty() {
+            self.fault(
+                &["flow", flow, "intent"],
+                format!("flow `{flow}` has no intents"),
+                format!("add [[flow.{flow}.intent]], one for each thing callers want"),
+            );
+        }
+        let mut out: Vec<Intent> = Vec::new();
+        for (i, intent) in raw.intent.iter().enumerate() {
+            let index = i.to_string();
+            let at = |key| ["flow", flow, "intent", index.as_str(), key];
+            let name = intent.name.as_str();
+            if out.iter().any(|o| o.name == name) {
+                self.fault(&at("name"), format!("intent `{name}` is there twice"), "rename or remove one");
+            }
+            if intent.label.trim().is_empty() {
+                self.fault(
+                    &at("label"),
+                    format!("intent `{name}` has no label"),
+                    "add label = \"…\", fitting after \"about\" in a briefing",
+                );
+            }
+            if intent.phrases.is_empty() {
+                self.fault(
+                    &at("phrases"),
+                    format!("intent `{name}` has no phrases"),
+                    "add phrases = [\"…\"], what callers say",
+                );
+            }
+            for need in intent.needs.iter().filter(|n| !slots.iter().any(|s| s.name == **n)) {
+                self.fault(
+                    &at("needs"),
+                    format!("intent `{name}` needs slot `{need}`, which nobody collects"),
+                    format!("add [[flow.{flow}.slot]] name = \"{need}\", or correct the name"),
+                );
+            }
+            let does = self.does(&at, intent, known, slots, triggers);
+            out.push(Intent {
+                name: name.to_owned(),
+                label: intent.label.trim().to_owned(),
+                phrases: self.phrases(&at("phrases"), &intent.phrases),
+                priority: intent.priority,
+                needs: intent.needs.clone(),
+                does,
+                acknowledge: intent.acknowledge.clone(),
+                solved: intent.solved.clone().unwrap_or_else(|| dispositions.solved.clone()),
+            });
+        }
+        out
+    }
+
+    fn does<'p>(
+        &mut self,
+        at: &dyn Fn(&'p str) -> [&'p str; 5],
+        intent: &raw::Intent,
+        known: &BTreeSet<String>,
+        slots: &[Slot],
+        triggers: &BTreeMap<TriggerName, Trigger>,
+    ) -> Does {
+        let name = &intent.name;
+        let numbered = intent.needs.iter().any(|n| slots.iter().any(|s| s.name == *n && s.kind == SlotKind::Number));
+        match (intent.action.as_deref(), intent.trigger.as_deref()) {
+            (Some("order_status"), None) => {
+                if !numbered {
+                    self.fault(
+                        &at("needs"),
+                        format!("intent `{name}` looks an order up and does not need its number"),
+                        "add the slot of kind \"number\" to `needs`",
+                    );
+                }
+                if !intent.needs.iter().any(|n| slots.iter().any(|s| s.name == *n && s.kind == SlotKind::PersonName)) {
+                    self.fault(
+                        &at("needs"),
+                        format!("intent `{name}` reads an order out and does not need the caller's name"),
+                        "add the slot of kind \"person_name\" to `needs`",
+                    );
+                }
+                Does::OrderStatus
+            }
+            (Some("take_request"), None) => {
+                let text = intent.done.clone().unwrap_or_default();
+                if text.trim().is_empty() {
+                    self.fault(
+                        &at("done"),
+                        format!("intent `{name}` takes a request and does not say so"),
+                        "add done = \"…\", said when the request was taken",
+                    );
+                }
+                let template = Template::parse(&text).unwrap_or_else(|e| {
+                    self.fault(&at("done"), format!("intent `{name}`: {e}"), "write {slot} for a value");
+                    Template::default()
+                });
+                for slot in template.slots().into_iter().filter(|s| !known.contains(*s)) {
+                    self.fault(
+                        &at("done"),
+                        format!("intent `{name}` names slot `{slot}`, which nobody collects"),
+                        "correct the name, or add the slot",
+                    );
+                }
+                Does::TakeRequest(template)
+            }
+            (None, Some(trigger)) => match TriggerName::named(trigger).filter(|t| triggers.contains_key(t)) {
+                Some(trigger) => Does::Trigger(trigger),
+                None => {
+                    self.fault(
+                        &at("trigger"),
+                        format!("intent `{name}` fires trigger `{trigger}`, which is not defined"),
+                        "define it as a [[trigger]], or correct the name",
+                    );
+                    Does::Trigger(TriggerName::OutOfScope)
+                }
+            },
+            (Some(action), None) => {
+                self.fault(
+                    &at("action"),
+                    format!("intent `{name}` has action `{action}`, which does not exist"),
+                    "use order_status or take_request",
+                );
+                Does::OrderStatus
+            }
+            _ => {
+                self.fault(
+                    &at("action"),
+                    format!("intent `{name}` must have either an `action` or a `trigger`"),
+                    "add action = \"order_status\" or trigger = \"out_of_scope\"",
+                );
+                Does::OrderStatus
+            }
+        }
+    }
+
+    fn phrases(&mut self, path: &[&str], raw: &[String]) -> Vec<Phrase> {
+        let mut out = Vec::new();
+        for text in raw {
+            match Phrase::parse(text) {
+                Ok(phrase) => out.push(phrase),
+                Err(e) => self.fault(path, e, "write words, a|b for alternatives, word* for beginnings, my? for what may be missing, .. for a gap"),
+            }
+        }
+        out
+    }
+
+    fn flow_triggers(
+        &mut self,
+        flow: &str,
+        raw: &[raw::Trigger],
+        known: &BTreeSet<String>,
+        slots: &[Slot],
+    ) -> BTreeMap<TriggerName, Trigger> {
+        let mut out = BTreeMap::new();
+        for (i, trigger) in raw.iter().enumerate().filter(|(_, t)| t.flow.as_deref().is_none_or(|f| f == flow)) {
+            let index = i.to_string();
+            let at = |key| ["trigger", index.as_str(), key];
+            let Some(name) = TriggerName::named(&trigger.name) else { continue };
+            for slot in trigger.requires.iter().filter(|s| !known.contains(*s)) {
+                self.fault(
+                    &at("requires"),
+                    format!("trigger `{name}` requires slot `{slot}`, which flow `{flow}` does not collect"),
+                    format!("add [[flow.{flow}.slot]] name = \"{slot}\", or correct the name"),
+                );
+            }
+            let briefing = trigger.briefing.clone().unwrap_or_default();
+            let template = self.briefings.get(&briefing).cloned().unwrap_or_default();
+            for slot in template.slots().into_iter().filter(|s| !known.contains(*s) && !FACTS.contains(s)) {
+                self.fault(
+                    &["briefing", &briefing, "text"],
+                    format!("briefing `{briefing}` names slot `{slot}`, which flow `{flow}` does not collect"),
+                    format!("add [[flow.{flow}.slot]] name = \"{slot}\", or correct the name"),
+                );
+            }
+            for slot in template.bare_slots().filter(|s| !["who", "why"].contains(s)) {
+                self.fault(
+                    &["briefing", &briefing, "text"],
+                    format!("briefing `{briefing}` has a hole when `{slot}` was not collected"),
+                    format!("put it in a section: [ … {{{slot}}} … ]"),
+                );
+            }
+            let over = trigger.condition.slot.clone().zip(trigger.condition.over);
+            if let Some((slot, _)) = &over
+                && !slots.iter().any(|s| s.name == *slot && s.kind == SlotKind::Money)
+            {
+                self.fault(
+                    &["trigger", &index, "condition", "slot"],
+                    format!("trigger `{name}` watches slot `{slot}`, which is no amount of money in flow `{flow}`"),
+                    "name a slot with kind = \"money\"",
+                );
+            }
+            let compiled = Trigger {
+                phrases: self.phrases(&["trigger", &index, "condition", "phrases"], &trigger.condition.phrases),
+                over: over.map(|(slot, dollars)| (slot, (dollars * 100.0).round() as u64)),
+                disposition: trigger.disposition.clone().unwrap_or_default(),
+                briefing,
+                template,
+                queue: trigger.queue.clone().unwrap_or_default(),
+                requires: trigger.requires.clone(),
+                say: trigger.say.clone(),
+            };
+            // A trigger for this flow alone goes before one for every flow.
+            if trigger.flow.is_some() || !out.contains_key(&name) {
+                out.insert(name, compiled);
+            }
+        }
+        for name in NEEDED.into_iter().filter(|n| !out.contains_key(n)) {
+            self.fault(
+                &["trigger"],
+                format!("flow `{flow}` has no trigger `{name}`, which any call can run into"),
+                format!("add [[trigger]] name = \"{name}\" with disposition, briefing and queue"),
+            );
+        }
+        out
+    }
+
+    fn dispositions(&mut self, flow: &str, raw: &raw::Disposition) -> Dispositions {
+        let mut code = |key: &str, value: &Option<String>| match value.as_deref().map(str::trim) {
+            Some(code) if !code.is_empty() => code.to_owned(),
+            _ => {
+                self.fault(
+                    &["flow", flow, "disposition", key],
+                    format!("flow `{flow}` has no disposition for `{key}`"),
+                    format!("add {key} = \"…\" to [flow.{flow}.disposition]"),
+                );
+                String::new()
+            }
+        };
+        Dispositions {
+            solved: code("solved", &raw.solved),
+            nothing_done: code("nothing_done", &raw.nothing_done),
+            callback: code("callback", &raw.callback),
+            unreached: code("unreached", &raw.unreached),
+            abandoned: code("abandoned", &raw.abandoned),
+        }
+    }
+
+    fn lines(&mut self, flow: &str, raw: &raw::Lines, company: &dyn Fn(&str) -> String) -> raw::Lines {
+        let mut say = raw.clone();
+        for (key, line, allowed) in each_line(&mut say) {
+            *line = company(line);
+            let at = ["flow", flow, "lines", key];
+            if line.is_empty() {
+                self.fault(
+                    &at,
+                    format!("line `{key}` of flow `{flow}` is empty"),
+                    "write what is said, or leave the key out for the default",
+                );
+            }
+            match Template::parse(line) {
+                Err(e) => self.fault(&at, format!("line `{key}`: {e}"), "write {name} for a value"),
+                Ok(t) => {
+                    for slot in t.slots().into_iter().filter(|s| !allowed.contains(s)) {
+                        let hint = if allowed.is_empty() {
+                            "no value is known there".to_owned()
+                        } else {
+                            format!("known there: {}", allowed.join(", "))
+                        };
+                        self.fault(&at, format!("line `{key}` names `{slot}`"), hint);
+                    }
+                }
+            }
+        }
+        if say.hold_news.is_empty() || say.hold_news.iter().any(|l| l.trim().is_empty()) {
+            self.fault(
+                &["flow", flow, "lines", "hold_news"],
+                format!("flow `{flow}` has nothing to say to a caller on hold"),
+                "add hold_news = [\"…\"]",
+            );
+        }
+        say
+    }
+
+    fn transfer(&mut self, flow: &str, raw: &raw::Transfer) -> TransferRules {
+        let at = |key| ["flow", flow, "transfer", key];
+        let wait = Duration::from_millis(raw.crm_wait_ms);
+        if raw.crm_wait_ms > 60_000 {
+            self.fault(&at("crm_wait_ms"), format!("`crm_wait_ms` is {}", raw.crm_wait_ms), "give at most 60000");
+        }
+        TransferRules {
+            ring_timeout: self.seconds(&at("ring_s"), raw.ring_s, 3.0, 120.0),
+            give_up: self.seconds(&at("give_up_s"), raw.give_up_s, 5.0, 3_600.0),
+            news_every: self.seconds(&at("news_every_s"), raw.news_every_s, 5.0, 300.0),
+            accept_on_briefing_end: raw.accept_on_briefing_end,
+            crm_policy: match raw.crm {
+                raw::CrmPolicyKind::Wait => CrmPolicy::Wait { at_most: wait },
+                raw::CrmPolicyKind::ProceedAndFlag => CrmPolicy::ProceedAndFlag { after: wait },
+            },
+        }
+    }
+
+    fn seconds(&mut self, path: &[&str], value: f64, low: f64, high: f64) -> Duration {
+        if !(low..=high).contains(&value) {
+            let key = path.last().copied().unwrap_or_default();
+            self.fault(path, format!("`{key}` is {value}"), format!("give seconds from {low} to {high}"));
+            return Duration::from_secs(1);
+        }
+        Duration::from_secs_f64(value)
+    }
+}
+
+/// Every slot name that a flow can fill, those that come along included.
+fn collected(slots: &[Slot]) -> BTreeSet<String> {
+    let mut out: BTreeSet<String> = slots.iter().map(|s| s.name.clone()).collect();
+    for slot in slots {
+        match slot.kind {
+            SlotKind::AccountHolder => out.extend(["holder_name".to_owned(), "relation".to_owned()]),
+            SlotKind::Reason => out.extend(["topic".to_owned()]),
+            _ => {}
+        }
+    }
+    out
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Every single line with its key and the values it may name.
+fn each_line(l: &mut raw::Lines) -> Vec<(&'static str, &mut String, &'static [&'static str])> {
+    const NUMBER: &[&str] = &["number"];
+    const ORDER: &[&str] = &["number", "item"];
+    vec![
+        ("identity", &mut l.identity, &["contact"]),
+        ("identity_no", &mut l.identity_no, &[]),
+        ("holder_name", &mut l.holder_name, &[]),
+        ("machine", &mut l.machine, &[]),
+        ("confirm", &mut l.confirm, NUMBER),
+        ("took", &mut l.took, ORDER),
+        ("is_it_this", &mut l.is_it_this, ORDER),
+        ("go_on", &mut l.go_on, &[]),
+        ("letter", &mut l.letter, NUMBER),
+        ("no_number", &mut l.no_number, &[]),
+        ("wait", &mut l.wait, &[]),
+        ("person_coming", &mut l.person_coming, &[]),
+        ("looking", &mut l.looking, &[]),
+        ("not_found", &mut l.not_found, NUMBER),
+        ("not_yours", &mut l.not_yours, NUMBER),
+        ("lookup_failed", &mut l.lookup_failed, &[]),
+        ("helped", &mut l.helped, &[]),
+        ("not_helped", &mut l.not_helped, &[]),
+        ("anything_else", &mut l.anything_else, &[]),
+        ("goodbye", &mut l.goodbye, &[]),
+        ("connecting", &mut l.connecting, &[]),
+        ("nobody_free", &mut l.nobody_free, &[]),
+        ("transfer_failed", &mut l.transfer_failed, &[]),
+        ("callback_offer", &mut l.callback_offer, &[]),
+        ("callback_ask", &mut l.callback_ask, &[]),
+        ("callback_thanks", &mut l.callback_thanks, &["phone"]),
+        ("callback_none", &mut l.callback_none, &[]),
+        ("agent_keys", &mut l.agent_keys, &[]),
+        ("agent_caller_gone", &mut l.agent_caller_gone, &[]),
+        ("fault", &mut l.fault, &[]),
+    ]
 }

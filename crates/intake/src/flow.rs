@@ -50,6 +50,7 @@ pub(crate) struct Intent {
     pub name: String,
     pub label: String,
     pub phrases: Vec<Phrase>,
+    pub priority: usize,
     pub needs: Vec<String>,
     pub does: Does,
     pub acknowledge: Option<String>,

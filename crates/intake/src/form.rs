@@ -78,10 +78,6 @@ impl Form {
         }
     }
 
-    pub(crate) fn clear(&mut self, slot: &str) {
-        self.slots.remove(slot);
-    }
-
     pub(crate) fn skip(&mut self, slot: &str, why: Skipped) {
         if !self.slots.contains_key(slot) {
             self.skipped.insert(slot.to_owned(), why);

@@ -9,11 +9,13 @@
 //! [`Next::Escalate`], each with its disposition.
 
 mod api;
+mod brief;
 mod compile;
 mod flow;
 mod form;
 mod intake;
 pub mod raw;
+mod template;
 mod understand;
 
 pub use api::{

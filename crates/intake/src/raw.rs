@@ -118,6 +118,9 @@ pub struct Intent {
     /// for the whole utterance's start and end.
     #[serde(default)]
     pub phrases: Vec<String>,
+    /// Added to how telling its phrases are, for intents that win over others in the same sentence.
+    #[serde(default)]
+    pub priority: usize,
     /// Slots to be collected before the action, in order of asking.
     #[serde(default)]
     pub needs: Vec<String>,
@@ -236,8 +239,8 @@ impl Default for Lines {
             holder_name: s("Whose account is it? Please tell me the account holder's full name."),
             machine: s("I'm an automated assistant. I can get you a person if you like."),
             confirm: s("I heard {number}. Is that right?"),
-            took: s("Order {number}, {item}, got it."),
-            is_it_this: s("Is it about order {number}, {item}?"),
+            took: s("Order {number}[, the {item}], got it."),
+            is_it_this: s("Is it about order {number}[, the {item}]?"),
             go_on: s("Go on."),
             letter: s("I have {number}. Which letter comes before that?"),
             no_number: s("Without the number I can't look it up."),

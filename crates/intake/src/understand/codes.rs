@@ -185,12 +185,6 @@ impl Run {
         self.atoms.iter().filter(|a| !a.weak && !a.in_word).map(|a| a.main).filter(char::is_ascii_uppercase).collect()
     }
 
-    /// This run with `before` said ahead of it, in an earlier turn.
-    pub fn after(&self, before: &Run) -> Run {
-        let atoms = before.atoms.iter().chain(&self.atoms).cloned().collect();
-        Run { atoms, start: self.start, end: self.end }
-    }
-
     /// The codes it holds, by the first pattern that fits at each place. `digits_alone`: digits without their letters
     /// count as well.
     pub fn codes(&self, patterns: &[Pattern], digits_alone: bool) -> Vec<Code> {
@@ -249,7 +243,8 @@ pub fn runs(words: &[Word], spelled: bool) -> Vec<Run> {
 
 /// A telephone number in `words`: seven to fifteen digits. Ten of them are taken as North American.
 pub fn phone(words: &[Word]) -> Option<String> {
-    let run = runs(words, false).into_iter().find(|r| (7..=15).contains(&r.digits().len()) && r.letters().is_empty())?;
+    let run =
+        runs(words, false).into_iter().find(|r| (7..=15).contains(&r.digits().len()) && r.letters().is_empty())?;
     let plus = words.get(run.start.saturating_sub(1)).is_some_and(|w| w.norm == "plus");
     Some(phone_written(&run.digits(), plus))
 }
@@ -332,24 +327,68 @@ fn as_in(words: &[Word], at: usize) -> Option<(char, usize)> {
     let is_letter = said.len() == 1 || letter_name(said).is_some() || said == "eight" || said == "8";
     // "a for" and "8 for" also begin ordinary clauses; the example must then bear the letter out.
     let spoken = if said.len() == 1 { said.chars().next() } else { letter_name(said) }.map(|c| c.to_ascii_uppercase());
-    let borne_out = spoken == Some(initial) || (link == 3 && is_letter) || spoken.is_some_and(|c| sound_alike(c, initial));
+    let borne_out =
+        spoken == Some(initial) || (link == 3 && is_letter) || spoken.is_some_and(|c| sound_alike(c, initial));
     (is_letter && borne_out).then_some((initial, at + link + 1))
 }
 
 fn is_filler(word: &str) -> bool {
     matches!(
         word,
-        "dash" | "hyphen" | "minus" | "uh" | "um" | "er" | "erm" | "then" | "space" | "stroke" | "slash" | "like" | "capital"
-            | "letter" | "number" | "digits" | "yeah" | "okay" | "it" | "it's" | "its"
+        "dash"
+            | "hyphen"
+            | "minus"
+            | "uh"
+            | "um"
+            | "er"
+            | "erm"
+            | "then"
+            | "space"
+            | "stroke"
+            | "slash"
+            | "like"
+            | "capital"
+            | "letter"
+            | "number"
+            | "digits"
+            | "yeah"
+            | "okay"
+            | "it"
+            | "it's"
+            | "its"
     )
 }
 
 fn is_measure(word: &str) -> bool {
     matches!(
         word,
-        "dollars" | "dollar" | "bucks" | "buck" | "cents" | "cent" | "percent" | "pounds" | "euros" | "days" | "day" | "weeks"
-            | "week" | "months" | "month" | "years" | "year" | "hours" | "hour" | "minutes" | "times" | "am" | "pm" | "of"
-            | "items" | "people" | "more"
+        "dollars"
+            | "dollar"
+            | "bucks"
+            | "buck"
+            | "cents"
+            | "cent"
+            | "percent"
+            | "pounds"
+            | "euros"
+            | "days"
+            | "day"
+            | "weeks"
+            | "week"
+            | "months"
+            | "month"
+            | "years"
+            | "year"
+            | "hours"
+            | "hour"
+            | "minutes"
+            | "times"
+            | "am"
+            | "pm"
+            | "of"
+            | "items"
+            | "people"
+            | "more"
     )
 }
 
@@ -384,9 +423,9 @@ fn letter_name(word: &str) -> Option<char> {
 
 fn nato(word: &str) -> Option<char> {
     const WORDS: [&str; 28] = [
-        "alpha", "alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "juliett", "kilo",
-        "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey",
-        "xray", "yankee", "zulu",
+        "alpha", "alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliet", "juliett",
+        "kilo", "lima", "mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor",
+        "whiskey", "xray", "yankee", "zulu",
     ];
     WORDS.contains(&word).then(|| word.chars().next()).flatten().map(|c| c.to_ascii_uppercase())
 }
@@ -438,8 +477,16 @@ mod tests {
         for text in ["Hey 1042", "eight 1042", "8 1042", "8-10-42", "aye one oh four two", "eh, 1042"] {
             assert_eq!(heard(text, false), [("A-1042".to_owned(), Surety::Doubtful)], "{text}");
         }
-        for text in ["SO 20391", "S.O. 20391", "so 20391", "S O two oh three nine one", "S as in Sam, O as in Oscar, 20391",
-            "it's S-O-20391", "sierra oscar two zero three ninety one", "SO20391"] {
+        for text in [
+            "SO 20391",
+            "S.O. 20391",
+            "so 20391",
+            "S O two oh three nine one",
+            "S as in Sam, O as in Oscar, 20391",
+            "it's S-O-20391",
+            "sierra oscar two zero three ninety one",
+            "SO20391",
+        ] {
             assert_eq!(heard(text, false), [("SO-20391".to_owned(), Surety::Exact)], "{text}");
         }
         assert_eq!(heard("F O 20391", false), [("SO-20391".to_owned(), Surety::Doubtful)]);
@@ -455,7 +502,14 @@ mod tests {
 
     #[test]
     fn other_numbers_are_no_codes() {
-        for text in ["a 1200 dollar charge", "I am 8 years old", "call me at 555 123 4567", "A 10425", "is 1042 the one", "a 450"] {
+        for text in [
+            "a 1200 dollar charge",
+            "I am 8 years old",
+            "call me at 555 123 4567",
+            "A 10425",
+            "is 1042 the one",
+            "a 450",
+        ] {
             assert_eq!(heard(text, false), [], "{text}");
         }
     }

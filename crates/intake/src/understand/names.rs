@@ -25,10 +25,12 @@ pub fn introduced(words: &[Word]) -> Option<String> {
         }
     }
     for (at, word) in words.iter().enumerate() {
-        let closing = word.norm == "speaking" || (word.norm == "here" && word.gap != Gap::None || word.norm == "calling");
+        let closing =
+            word.norm == "speaking" || (word.norm == "here" && word.gap != Gap::None || word.norm == "calling");
         if at > 0 && closing {
             let from = at.saturating_sub(3);
-            let name: Vec<&Word> = (from..at).rev().map_while(|i| is_name_word(&words[i], cased).then_some(&words[i])).collect();
+            let name: Vec<&Word> =
+                (from..at).rev().map_while(|i| is_name_word(&words[i], cased).then_some(&words[i])).collect();
             let name: Vec<&Word> = name.into_iter().rev().collect();
             if !name.is_empty() && (name.len() > 1 || name.len() == at) {
                 return Some(join(&name));
@@ -87,20 +89,28 @@ pub fn third_party(words: &[Word]) -> Option<ThirdParty> {
         }
         // "my mother's order", "my wife's account", "under my husband's name"
         if norms[at] == "my" && norms.get(at + 1).is_some_and(|w| relation(w.trim_end_matches('s')).is_some()) {
-            let owned = norms.iter().skip(at + 2).take(3).any(|w| matches!(*w, "order" | "orders" | "account" | "name" | "behalf"));
+            let owned = norms
+                .iter()
+                .skip(at + 2)
+                .take(3)
+                .any(|w| matches!(*w, "order" | "orders" | "account" | "name" | "behalf"));
             let possessive = norms[at + 1].ends_with('s') && words[at + 1].raw.contains(['\'', '’']);
             if owned && (possessive || norms[at + 1].ends_with('s')) {
                 return relative(words, at, true);
             }
         }
         // "the account belongs to my wife", "it's in my husband's name", "the order was placed by my sister"
-        if (pair(at, "belongs", "to") || pair(at, "placed", "by") || pair(at, "ordered", "by") || pair(at, "account", "is"))
+        if (pair(at, "belongs", "to")
+            || pair(at, "placed", "by")
+            || pair(at, "ordered", "by")
+            || pair(at, "account", "is"))
             && let Some(found) = relative(words, at + 2, true)
         {
             return Some(found);
         }
         // "I'm her son", "this is his daughter"
-        let intro = matches!(norms[at], "im" | "its") || pair(at, "this", "is") || pair(at, "i", "am") || pair(at, "it", "is");
+        let intro =
+            matches!(norms[at], "im" | "its") || pair(at, "this", "is") || pair(at, "i", "am") || pair(at, "it", "is");
         let next = at + 1 + usize::from(!matches!(norms[at], "im" | "its"));
         if intro && matches!(norms.get(next), Some(&"her" | &"his" | &"their")) {
             if let Some(own) = norms.get(next + 1).and_then(|w| relation(w)) {
@@ -109,6 +119,15 @@ pub fn third_party(words: &[Word]) -> Option<ThirdParty> {
         }
     }
     None
+}
+
+/// "her son", "his wife", in answer to "Am I speaking with …?": what that person is to the caller.
+pub fn kin_of_holder(words: &[Word]) -> Option<ThirdParty> {
+    words.windows(2).find_map(|pair| {
+        let theirs = matches!(pair[0].norm.as_str(), "her" | "his" | "their" | "the");
+        let own = theirs.then(|| relation(&pair[1].norm)).flatten()?;
+        Some(ThirdParty { relation: Some(inverse(own).to_owned()), holder: None })
+    })
 }
 
 /// Whether two names may be the same person's, as misheard on the phone. A single given or family name fits a full one;
@@ -134,11 +153,24 @@ pub fn same_in_full(heard: &str, known: &str) -> bool {
     parts(heard).len() >= 2 && same(heard, known)
 }
 
+/// The given name of a full name; `None` for a single name, which may be either.
+pub fn first(name: &str) -> Option<&str> {
+    let mut parts = name.split_whitespace();
+    let first = parts.next()?;
+    parts.next().map(|_| first)
+}
+
 /// A phonetic key: letters that sound alike fall together, vowels and doubles fall out.
 pub fn sound_key(word: &str) -> String {
     let word = word.to_lowercase();
     let mut text = word.replace("ph", "f").replace("ck", "k").replace("gh", "g").replace("th", "t").replace("sch", "s");
-    text = text.replace("sh", "s").replace("ch", "j").replace("qu", "k").replace("x", "ks").replace("wr", "r").replace("kn", "n");
+    text = text
+        .replace("sh", "s")
+        .replace("ch", "j")
+        .replace("qu", "k")
+        .replace("x", "ks")
+        .replace("wr", "r")
+        .replace("kn", "n");
     let chars: Vec<char> = text.chars().collect();
     let mut out = String::new();
     for (i, &c) in chars.iter().enumerate() {
@@ -217,8 +249,10 @@ fn is_name_word(word: &Word, cased: bool) -> bool {
 /// "My name is Maria, M A R I A", "G O M E Z": letters one by one.
 fn spelled(words: &[Word]) -> Option<String> {
     let letters: Vec<&str> = words.iter().map(|w| w.norm.as_str()).filter(|w| w.len() == 1).collect();
-    (letters.len() >= 3 && letters.len() * 2 > words.len() && letters.iter().all(|l| l.chars().all(char::is_alphabetic)))
-        .then(|| title(&letters.concat()))
+    (letters.len() >= 3
+        && letters.len() * 2 > words.len()
+        && letters.iter().all(|l| l.chars().all(char::is_alphabetic)))
+    .then(|| title(&letters.concat()))
 }
 
 /// "my mother Ellen Park", "my mother's order": from "my" on.
@@ -302,7 +336,23 @@ fn has_code_letters(name: &[&Word]) -> bool {
 }
 
 fn is_after_name(word: &str) -> bool {
-    matches!(word, "and" | "here" | "speaking" | "calling" | "from" | "i" | "im" | "my" | "the" | "with" | "um" | "uh" | "hi" | "yes")
+    matches!(
+        word,
+        "and"
+            | "here"
+            | "speaking"
+            | "calling"
+            | "from"
+            | "i"
+            | "im"
+            | "my"
+            | "the"
+            | "with"
+            | "um"
+            | "uh"
+            | "hi"
+            | "yes"
+    )
 }
 
 fn join(words: &[&Word]) -> String {

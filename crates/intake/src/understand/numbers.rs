@@ -60,7 +60,11 @@ fn digits_once(words: &[Word], at: usize) -> Option<(String, usize)> {
     }
     let scaled = |i: usize| words.get(i).is_some_and(|w| w.norm == "hundred" || scale(&w.norm).is_some());
     if word.is_numeral() {
-        return if scaled(at + 1) && word.norm.len() <= 3 { as_string(cardinal(words, at)) } else { Some((word.norm.clone(), at + 1)) };
+        return if scaled(at + 1) && word.norm.len() <= 3 {
+            as_string(cardinal(words, at))
+        } else {
+            Some((word.norm.clone(), at + 1))
+        };
     }
     if let Some(tens) = tens(&word.norm) {
         let (value, end) = match words.get(at + 1).and_then(|w| unit(&w.norm)) {
@@ -73,6 +77,11 @@ fn digits_once(words: &[Word], at: usize) -> Option<(String, usize)> {
         return if scaled(at + 1) { as_string(cardinal(words, at)) } else { Some((value.to_string(), at + 1)) };
     }
     let value = unit(&word.norm)?;
+    // "eight hundred five five five …": single digits that go on are not part of the hundred.
+    let single = |i: usize| words.get(i).is_some_and(|w| unit(&w.norm).is_some());
+    if word_is(words, at + 1, "hundred") && single(at + 2) && single(at + 3) {
+        return Some(((value * 100).to_string(), at + 2));
+    }
     if scaled(at + 1) { as_string(cardinal(words, at)) } else { Some((value.to_string(), at + 1)) }
 }
 

@@ -133,8 +133,31 @@ fn is_unwanted(words: &[Word], start: usize) -> bool {
 fn is_courtesy(word: &str) -> bool {
     matches!(
         word,
-        "please" | "uh" | "um" | "er" | "erm" | "hmm" | "well" | "so" | "hi" | "hello" | "hey" | "okay" | "ok" | "oh"
-            | "just" | "yeah" | "yes" | "no" | "and" | "but" | "thanks" | "sorry" | "look" | "listen" | "now"
+        "please"
+            | "uh"
+            | "um"
+            | "er"
+            | "erm"
+            | "hmm"
+            | "well"
+            | "so"
+            | "hi"
+            | "hello"
+            | "hey"
+            | "okay"
+            | "ok"
+            | "oh"
+            | "just"
+            | "yeah"
+            | "yes"
+            | "no"
+            | "and"
+            | "but"
+            | "thanks"
+            | "sorry"
+            | "look"
+            | "listen"
+            | "now"
     )
 }
 
@@ -156,6 +179,7 @@ mod tests {
         assert!(found("^agent|representative$", "Uh, agent, please."));
         assert!(!found("^agent$", "The delivery agent was rude"));
         assert!(found("cancel my|the? order", "cancel order"));
+        assert!(found("need|want|give|get|like .. person|human", "Just give me a person!"));
     }
 
     #[test]

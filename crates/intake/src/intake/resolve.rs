@@ -1,0 +1,271 @@
+//! Trying to help: telling an order's status, taking a request down, and hearing whether that solved it. What is tried
+//! is an [`Attempt`]; what did not help counts towards the trigger `two_failed_attempts`.
+
+use super::listen::{Gained, Heard, same_code};
+use super::{Focus, Intake};
+use crate::api::{Action, ActionOutcome, ActionResult, Attempt, ContactView, Next, OrderView, Reply, TriggerName};
+use crate::flow::Does;
+use crate::raw::SlotKind;
+use crate::understand::{lexicon, names};
+
+/// So many attempts that did not help bring in a person.
+const FAILURES: usize = 2;
+
+impl Intake {
+    /// Everything needed is there: do what the intent leads to.
+    pub(super) fn act(&mut self, mut say: Vec<String>) -> Reply {
+        let flow = self.flow.clone();
+        let Some(intent) = self.topic.and_then(|t| flow.intents.get(t)) else { return self.step(say) };
+        match &intent.does {
+            Does::OrderStatus => self.look_up(say),
+            Does::TakeRequest(done) => {
+                if self.failed > 0 {
+                    // A request cannot be taken twice; what is still open needs a person.
+                    return self.failed_again(say);
+                }
+                let outcome = format!("request taken down: {}", intent.label);
+                self.attempts.push(Attempt { action: "take_request".into(), outcome });
+                say.push(done.render(&|name| self.form.get(name).map(str::to_owned)));
+                self.focus = Focus::Helped;
+                say.push(flow.say.helped.clone());
+                self.listen_after(say)
+            }
+            Does::Trigger(trigger) => {
+                self.pend(*trigger);
+                self.step_to_person(say)
+            }
+        }
+    }
+
+    fn look_up(&mut self, mut say: Vec<String>) -> Reply {
+        let Some(number) = self.slot_value(SlotKind::Number) else {
+            if let Some(only) = self.only_order() {
+                let line = self.offer(only);
+                if let Some(slot) = self.slot_name(SlotKind::Number) {
+                    self.renew.insert(slot);
+                }
+                say.push(line);
+                return self.listen_after(say);
+            }
+            self.attempts.push(Attempt { action: "order_status".into(), outcome: "no order number to look up".into() });
+            say.push(self.flow.say.no_number.clone());
+            self.pend(TriggerName::OutOfScope);
+            return self.step_to_person(say);
+        };
+        let own = self.own_orders().find(|o| self.identified && same_code(&o.number, &number)).cloned();
+        // A second attempt asks the system again: the view may have been old.
+        if let Some(order) = own
+            && self.failed == 0
+        {
+            return self.tell(&order, say);
+        }
+        let action = Action::OrderStatus { number };
+        self.acting = Some(action.clone());
+        self.focus = Focus::Acting;
+        say.push(self.flow.say.looking.clone());
+        Reply { say, interruptible: false, next: Next::Act(action) }
+    }
+
+    pub(super) fn resolved(&mut self, result: ActionResult) -> Reply {
+        if self.acting.as_ref() != Some(&result.action) {
+            let last = self.last.clone();
+            return self.listen_after(last);
+        }
+        self.acting = None;
+        let Action::OrderStatus { number } = result.action;
+        match result.outcome {
+            ActionOutcome::Order { order, holder } if self.is_holder(holder.as_ref()) => {
+                if let Some(holder) = holder
+                    && !self.identified
+                {
+                    self.contact = Some(holder);
+                    self.stranger = false;
+                    if let Some(name) = self.slot_value(SlotKind::PersonName) {
+                        self.match_name(&name);
+                    }
+                    self.identified = true;
+                }
+                self.match_number();
+                self.tell(&order, Vec::new())
+            }
+            ActionOutcome::Order { .. } => self.not_usable(
+                "order is under another name; nothing was read out",
+                self.flow.say.not_yours.clone(),
+                &number,
+            ),
+            ActionOutcome::NotFound => self.not_usable("no such order", self.flow.say.not_found.clone(), &number),
+            ActionOutcome::Failed => {
+                self.attempts
+                    .push(Attempt { action: "order_status".into(), outcome: "the order system did not answer".into() });
+                self.escalate_now(TriggerName::SystemFault, vec![self.flow.say.lookup_failed.clone()])
+            }
+        }
+    }
+
+    /// Whether the caller is who the order belongs to: identified as that contact, or by giving both the order's number
+    /// and the holder's full name.
+    fn is_holder(&self, holder: Option<&ContactView>) -> bool {
+        let Some(holder) = holder else { return false };
+        if self.account_holder() == Some(false) {
+            return false;
+        }
+        if self.identified {
+            return self.contact.as_ref().is_some_and(|c| c.id == holder.id);
+        }
+        self.slot_value(SlotKind::PersonName).is_some_and(|name| names::same_in_full(&name, &holder.name))
+    }
+
+    /// The number led nowhere: once it is asked for again, then a person takes over.
+    fn not_usable(&mut self, outcome: &str, line: String, number: &str) -> Reply {
+        self.failed += 1;
+        self.attempts.push(Attempt { action: "order_status".into(), outcome: format!("{number}: {outcome}") });
+        let line = self.fill(&line, &[("number", Some(number))]);
+        if self.failed >= FAILURES {
+            return self.failed_again(vec![line]);
+        }
+        if let Some(slot) = self.slot_name(SlotKind::Number) {
+            self.renew.insert(slot);
+        }
+        self.step(vec![line])
+    }
+
+    fn tell(&mut self, order: &OrderView, mut say: Vec<String>) -> Reply {
+        let (sentence, outcome) = told(order);
+        self.attempts.push(Attempt { action: "order_status".into(), outcome });
+        self.order = Some(order.clone());
+        // What was just acknowledged need not be named twice.
+        let item = self.fill(&self.flow.say.took, &[("number", Some(&order.number)), ("item", Some(&order.item))]);
+        say.retain(|line| *line != item);
+        say.push(sentence);
+        say.push(self.flow.say.helped.clone());
+        self.focus = Focus::Helped;
+        self.listen_after(say)
+    }
+
+    /// What was said after an answer, after "anything else?", after "what is still open?".
+    pub(super) fn after_resolution(&mut self, heard: &Heard, gained: &Gained) -> Option<Reply> {
+        let words = &heard.words;
+        let answer = lexicon::answer(words);
+        let content = lexicon::is_content(words);
+        let done = lexicon::is_done(words);
+        match self.focus {
+            Focus::Helped => {
+                self.unmatched = 0;
+                let topic = gained.topic && words.len() > 3;
+                let unsolved = answer == Some(false) && !done && !content;
+                let more = words.len() > 4 && !done && !content && answer != Some(true);
+                if done && !(unsolved || topic && answer == Some(false)) {
+                    return Some(self.finish());
+                }
+                if unsolved || (more && topic) {
+                    return Some(self.did_not_help(words.len() > 4));
+                }
+                if answer == Some(true) || content {
+                    return Some(if topic { self.step(Vec::new()) } else { self.anything_else() });
+                }
+                if gained.any { Some(self.step(Vec::new())) } else { None }
+            }
+            Focus::AnythingElse => {
+                self.unmatched = 0;
+                if gained.topic || (gained.any && answer != Some(false)) {
+                    self.failed = 0;
+                    return Some(self.step(Vec::new()));
+                }
+                if done || answer == Some(false) || (content && words.len() <= 6) {
+                    return Some(self.finish());
+                }
+                if answer == Some(true) {
+                    self.topic = None;
+                    return Some(self.step(Vec::new()));
+                }
+                None
+            }
+            Focus::StillOpen if done && !gained.any => Some(self.finish()),
+            // Whatever is still open, a second look is the second attempt.
+            Focus::StillOpen => Some(self.step(Vec::new())),
+            _ => None,
+        }
+    }
+
+    fn anything_else(&mut self) -> Reply {
+        self.focus = Focus::AnythingElse;
+        let line = self.flow.say.anything_else.clone();
+        self.listen_after(vec![line])
+    }
+
+    fn did_not_help(&mut self, explained: bool) -> Reply {
+        self.mark_unsolved();
+        self.failed += 1;
+        if self.failed >= FAILURES {
+            return self.failed_again(Vec::new());
+        }
+        if explained {
+            return self.step(Vec::new());
+        }
+        self.focus = Focus::StillOpen;
+        let line = self.flow.say.not_helped.clone();
+        self.listen_after(vec![line])
+    }
+
+    fn failed_again(&mut self, say: Vec<String>) -> Reply {
+        self.pend(TriggerName::TwoFailedAttempts);
+        self.step_to_person(say)
+    }
+
+    /// The answer on the table did not help.
+    pub(super) fn mark_unsolved(&mut self) {
+        if matches!(self.focus, Focus::Helped)
+            && let Some(last) = self.attempts.last_mut()
+            && !last.outcome.ends_with("not solved")
+        {
+            last.outcome.push_str("; not solved");
+        }
+    }
+
+    pub(super) fn finish(&mut self) -> Reply {
+        let intent = self.topic.and_then(|t| self.flow.intents.get(t));
+        let helped = matches!(self.focus, Focus::Helped | Focus::AnythingElse) && !self.attempts.is_empty();
+        let disposition = match intent {
+            Some(intent) if helped => intent.solved.clone(),
+            None if helped => self.flow.dispositions.solved.clone(),
+            _ => self.flow.dispositions.nothing_done.clone(),
+        };
+        self.end(vec![self.flow.say.goodbye.clone()], disposition)
+    }
+
+    pub(super) fn end(&mut self, say: Vec<String>, disposition: String) -> Reply {
+        self.focus = Focus::Over;
+        let reply = Reply { say, interruptible: false, next: Next::Finish { disposition } };
+        self.over = Some(Reply { say: Vec::new(), ..reply.clone() });
+        reply
+    }
+}
+
+/// An order's state as a sentence for the caller, and as an outcome for the record.
+fn told(order: &OrderView) -> (String, String) {
+    let status = order.status.trim().to_lowercase().replace('_', " ");
+    let is = match status.as_str() {
+        "processing" | "pending" | "preparing" | "confirmed" | "received" | "open" => "is being prepared".to_owned(),
+        "shipped" | "dispatched" => "has been shipped".to_owned(),
+        "in transit" | "on the way" => "is on its way".to_owned(),
+        "delivered" => "was delivered".to_owned(),
+        "cancelled" | "canceled" => "was cancelled".to_owned(),
+        "returned" => "was returned".to_owned(),
+        "refunded" => "was refunded".to_owned(),
+        other => format!("is {other}"),
+    };
+    let item = if order.item.is_empty() { String::new() } else { format!(", the {},", order.item) };
+    let eta = order
+        .eta
+        .as_deref()
+        .map(str::trim)
+        .filter(|e| !e.is_empty())
+        .map(|e| if e.starts_with(|c: char| c.is_ascii_digit()) { format!("on {e}") } else { e.to_owned() });
+    let past = matches!(status.as_str(), "delivered" | "cancelled" | "canceled" | "returned" | "refunded");
+    let (when, note) = match eta {
+        Some(eta) if past => (format!(" {eta}."), format!(" {eta}")),
+        Some(eta) => (format!(". It should arrive {eta}."), format!(", expected {eta}")),
+        None => (".".to_owned(), String::new()),
+    };
+    (format!("Order {}{item} {is}{when}", order.number), format!("told that {} {is}{note}", order.number))
+}

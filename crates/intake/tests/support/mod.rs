@@ -1,0 +1,46 @@
+//! A shop with three customers, on the default flow.
+#![allow(dead_code)]
+
+use std::sync::Arc;
+
+use baton_intake::{ContactView, Flow, OrderView, compile, raw};
+
+pub const DEFAULT_FLOW: &str = include_str!("../../flows/orders.toml");
+
+pub fn flow() -> Arc<Flow> {
+    let raw: raw::Flows = toml::from_str(DEFAULT_FLOW).unwrap();
+    compile(raw, &["support".to_owned()]).unwrap().remove("orders").unwrap()
+}
+
+pub fn contacts() -> Vec<ContactView> {
+    let order = |number: &str, item: &str, status: &str, eta: Option<&str>| OrderView {
+        number: number.into(),
+        item: item.into(),
+        status: status.into(),
+        amount_cents: Some(4_999),
+        eta: eta.map(str::to_owned),
+    };
+    let contact = |id: &str, name: &str, orders: Vec<OrderView>| ContactView {
+        id: id.into(),
+        name: name.into(),
+        orders,
+        flags: Vec::new(),
+        matched_by: "caller_id".into(),
+    };
+    vec![
+        contact(
+            "c1",
+            "Maria Gomez",
+            vec![
+                order("A-1042", "blue kettle", "delayed", Some("2026-12-01")),
+                order("SO-20391", "steel toaster", "shipped", Some("2026-11-27")),
+            ],
+        ),
+        contact("c2", "David Chen", vec![order("A-1043", "desk lamp", "shipped", Some("2026-11-28"))]),
+        contact("c3", "Ellen Park", vec![order("A-1077", "wool rug", "delivered", Some("2026-11-20"))]),
+    ]
+}
+
+pub fn words(text: &str) -> usize {
+    text.split_whitespace().count()
+}
