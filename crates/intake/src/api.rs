@@ -12,6 +12,12 @@ pub struct CallerId {
     pub number: Option<String>,
 }
 
+impl From<Option<String>> for CallerId {
+    fn from(number: Option<String>) -> Self {
+        Self { number }
+    }
+}
+
 /// What the CRM knows of a person, as far as a conversation needs it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContactView {
@@ -22,9 +28,6 @@ pub struct ContactView {
     /// The person's orders, newest first.
     #[serde(default)]
     pub orders: Vec<OrderView>,
-    /// Free marks on the record, such as `vip`.
-    #[serde(default)]
-    pub flags: Vec<String>,
     /// How the person was found: `caller_id`, `phone`, `order` or `name`.
     #[serde(default)]
     pub matched_by: String,
@@ -42,7 +45,7 @@ pub struct OrderView {
     pub item: String,
     /// What was paid, in cents.
     #[serde(default)]
-    pub amount_cents: Option<i64>,
+    pub amount_cents: u64,
     /// When it is expected or was delivered: an ISO date or words (`on Friday`).
     #[serde(default)]
     pub eta: Option<String>,
@@ -96,27 +99,11 @@ pub enum Action {
     },
 }
 
-/// How an [`Action`] went.
+/// What came of an [`Action`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ActionResult {
-    /// The action this answers.
-    pub action: Action,
-    /// What came of it.
-    pub outcome: ActionOutcome,
-}
-
-/// What came of an action.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ActionOutcome {
-    /// The order exists.
-    Order {
-        /// The order.
-        order: OrderView,
-        /// Whose it is. Nothing of the order is read out unless that is the caller.
-        holder: Option<ContactView>,
-    },
-    /// There is no such order.
-    NotFound,
+pub enum ActionResult {
+    /// The order and whose it is, or that there is none of that number. Nothing of it is read out unless that is the caller.
+    Order(Option<(OrderView, ContactView)>),
     /// The system did not answer, or answered with a fault.
     Failed,
 }
@@ -137,19 +124,10 @@ pub enum Expected {
     Anything,
     /// Yes or no.
     YesNo,
-    /// A number, perhaps with letters: callers pause inside it.
-    Digits,
+    /// A number, perhaps with letters, of so many digits: callers pause inside it.
+    Number(usize),
     /// A person's name.
     Name,
-}
-
-/// Why a transfer came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handback {
-    /// No agent is free, or none answered or accepted.
-    NobodyFree,
-    /// Something of ours failed.
-    Fault,
 }
 
 /// Why a person is called. The strings are those of the call record.

@@ -46,7 +46,7 @@ pub fn summary(facts: &Facts<'_>, trigger: Option<TriggerName>) -> String {
     let form = facts.form;
     let mut out = vec![facts.who() + "."];
     let slot = |kind| facts.flow.slot_of(kind).and_then(|s| form.slots().get(&s.name));
-    if let Some(topic) = form.get("topic") {
+    if let Some(topic) = form.text("topic") {
         out.push(format!("About {topic}."));
     }
     if let Some(reason) = slot(SlotKind::Reason) {
@@ -99,14 +99,19 @@ impl Facts<'_> {
 
     /// Who is calling, and whether that is the account holder.
     fn who(&self) -> String {
-        let name = self.flow.slot_of(SlotKind::PersonName).and_then(|s| self.form.get(&s.name));
-        let holder = self.flow.slot_of(SlotKind::AccountHolder).and_then(|s| self.form.get(&s.name));
-        let other = self.form.get("holder_name");
-        let relation = self.form.get("relation");
+        let name = self.flow.slot_of(SlotKind::PersonName).and_then(|s| self.form.text(&s.name));
+        let holder = self.flow.slot_of(SlotKind::AccountHolder).and_then(|s| self.form.text(&s.name));
+        let other = self.form.text("holder_name");
+        let relation = self.form.text("relation");
         let mut out = match name {
             Some(name) => name.to_owned(),
             None => "A caller who gave no name".to_owned(),
         };
+        if name.is_none()
+            && let Some(contact) = self.contact.filter(|c| c.matched_by == "caller_id")
+        {
+            out.push_str(&format!(", from the number of {}", contact.name));
+        }
         match (holder, other, relation) {
             (Some("yes"), ..) if self.identified => out.push_str(", the account holder"),
             (Some("yes"), ..) => out.push_str(", says to be the account holder"),
@@ -119,12 +124,6 @@ impl Facts<'_> {
             }
             (Some("no"), None, None) => out.push_str(", not the account holder"),
             _ => out.push_str(", not confirmed as the account holder"),
-        }
-        if !self.identified
-            && name.is_none()
-            && let Some(contact) = self.contact.filter(|c| c.matched_by == "caller_id")
-        {
-            out.push_str(&format!(", from the number of {}", contact.name));
         }
         out
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::api::TriggerName;
 use crate::raw;
+pub use crate::raw::IfLate;
 use crate::raw::SlotKind;
 use crate::template::Template;
 use crate::understand::codes::Pattern;
@@ -28,7 +29,6 @@ pub struct Flow {
     pub(crate) triggers: BTreeMap<TriggerName, Trigger>,
     /// What the conversation itself says.
     pub(crate) say: raw::Lines,
-    pub(crate) lines: Lines,
     pub(crate) transfer: TransferRules,
     pub(crate) dispositions: Dispositions,
 }
@@ -101,8 +101,8 @@ impl Flow {
     /// Every line that is the same in each call, to be synthesized ahead. The first ones are said first.
     pub fn prompts(&self) -> Vec<String> {
         let say = &self.say;
-        let mut out = vec![self.greeting.clone(), self.opening.clone(), self.lines.connecting.clone()];
-        out.extend(self.rephrase.iter().chain(&self.no_input).chain(&self.lines.hold_news).cloned());
+        let mut out = vec![self.greeting.clone(), self.opening.clone(), say.connecting.clone()];
+        out.extend(self.rephrase.iter().chain(&self.no_input).chain(&say.hold_news).cloned());
         out.extend(self.slots.iter().flat_map(|s| s.ask.iter().chain([&s.ask_short])).cloned());
         out.extend(self.intents.iter().filter_map(|i| i.acknowledge.clone()));
         out.extend(self.triggers.values().filter_map(|t| t.say.clone()));
@@ -118,13 +118,11 @@ impl Flow {
             &say.anything_else,
             &say.goodbye,
             &say.nobody_free,
-            &say.transfer_failed,
             &say.callback_offer,
             &say.callback_ask,
             &say.callback_none,
-            &self.lines.agent_keys,
-            &self.lines.agent_caller_gone,
-            &self.lines.fault,
+            &say.agent_help,
+            &say.speech_down,
         ];
         out.extend(fixed.into_iter().cloned());
         let mut seen = std::collections::BTreeSet::new();
@@ -132,19 +130,39 @@ impl Flow {
         out
     }
 
-    /// The lines said around a transfer.
-    pub fn lines(&self) -> &Lines {
-        &self.lines
+    /// A line of the call machine's own, in its `nth` wording (they are used in turn).
+    pub fn line(&self, line: Line, nth: usize) -> String {
+        let say = &self.say;
+        match line {
+            Line::Connecting => say.connecting.clone(),
+            Line::HoldNews => {
+                say.hold_news.get(nth.checked_rem(say.hold_news.len()).unwrap_or(0)).cloned().unwrap_or_default()
+            }
+            Line::Goodbye => say.goodbye.clone(),
+            Line::AgentHelp => say.agent_help.clone(),
+            Line::SpeechDown => say.speech_down.clone(),
+        }
     }
 
-    /// How a transfer goes.
-    pub fn transfer(&self) -> &TransferRules {
-        &self.transfer
+    /// How an agent is reached.
+    pub fn transfer(&self) -> TransferRules {
+        self.transfer
     }
 
-    /// Codes for calls that end without a person.
-    pub fn dispositions(&self) -> &Dispositions {
-        &self.dispositions
+    /// Disposition of a call whose caller left before anything was settled.
+    pub fn abandoned(&self) -> &str {
+        &self.dispositions.abandoned
+    }
+
+    /// Disposition of a call that ended with a promised callback.
+    pub fn callback(&self) -> &str {
+        &self.dispositions.callback
+    }
+
+    /// Disposition and queue of a trigger. One that the flow does not define goes where `system_fault` goes.
+    pub fn escalation(&self, trigger: TriggerName) -> (String, String) {
+        let known = self.triggers.get(&trigger).or_else(|| self.triggers.get(&TriggerName::SystemFault));
+        known.map_or_else(Default::default, |t| (t.disposition.clone(), t.queue.clone()))
     }
 
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {
@@ -156,64 +174,42 @@ impl Flow {
     }
 }
 
-/// Lines for the call machine; those of the conversation itself are said by [`crate::Intake`].
-#[derive(Debug, Clone)]
-pub struct Lines {
-    /// To the caller before a transfer, uninterruptible.
-    pub connecting: String,
-    /// To the waiting caller, in turn; never empty.
-    pub hold_news: Vec<String>,
+/// What the call machine says by itself, rather than the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// To the caller before a transfer. Never interrupted.
+    Connecting,
+    /// To a waiting caller, every so often.
+    HoldNews,
+    /// The very end.
+    Goodbye,
     /// To the agent, after the briefing: which keys do what.
-    pub agent_keys: String,
-    /// To the agent, when the caller has gone.
-    pub agent_caller_gone: String,
+    AgentHelp,
     /// To the caller, when the assistant cannot hear or speak.
-    pub fault: String,
-    /// Last words to the caller.
-    pub goodbye: String,
+    SpeechDown,
 }
 
-/// How a transfer goes.
+/// How an agent is reached and when the two are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TransferRules {
     /// How long one agent's phone rings.
     pub ring_timeout: Duration,
-    /// How long agents are looked for in all.
-    pub give_up: Duration,
-    /// How often the waiting caller hears news.
-    pub news_every: Duration,
-    /// Whether the end of the briefing counts as accepting.
+    /// How long the CRM may take to acknowledge before `if_late` decides.
+    pub crm_wait: Duration,
+    /// What happens then.
+    pub if_late: IfLate,
+    /// Whether the end of the briefing accepts the call.
     pub accept_on_briefing_end: bool,
-    /// What to do while the CRM has not acknowledged the case.
-    pub crm_policy: CrmPolicy,
-}
-
-/// What to do while the CRM has not acknowledged the case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CrmPolicy {
-    /// No agent is rung before the acknowledgement; without one, the transfer fails.
-    Wait {
-        /// How long to wait.
-        at_most: Duration,
-    },
-    /// The agent is rung all the same, the record says so, and so does the briefing.
-    ProceedAndFlag {
-        /// How long to wait first.
-        after: Duration,
-    },
+    /// How often a waiting caller is told that it goes on.
+    pub news_every: Duration,
 }
 
 /// Codes for calls that end without a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dispositions {
-    /// The caller says that it is solved.
+pub(crate) struct Dispositions {
     pub solved: String,
-    /// The caller wanted nothing more, and nothing was done.
     pub nothing_done: String,
-    /// Nobody was free; a number to call back was taken.
     pub callback: String,
-    /// Nobody was free, and no number was had.
     pub unreached: String,
-    /// The caller hung up before an outcome.
     pub abandoned: String,
 }

@@ -53,8 +53,13 @@ impl Form {
         &self.slots
     }
 
-    /// The value of a slot.
-    pub fn get(&self, slot: &str) -> Option<&str> {
+    /// A slot's value, with where it came from.
+    pub fn get(&self, slot: &str) -> Option<&SlotValue> {
+        self.slots.get(slot)
+    }
+
+    /// A slot's value alone.
+    pub fn text(&self, slot: &str) -> Option<&str> {
         self.slots.get(slot).map(|s| s.value.as_str())
     }
 

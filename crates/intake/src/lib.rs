@@ -19,10 +19,10 @@ mod template;
 mod understand;
 
 pub use api::{
-    Action, ActionOutcome, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Handback,
-    Next, OrderView, Reply, TriggerName,
+    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView, Reply,
+    TriggerName,
 };
 pub use compile::{ConfigError, compile};
-pub use flow::{CrmPolicy, Dispositions, Flow, Lines, TransferRules};
+pub use flow::{Flow, IfLate, Line, TransferRules};
 pub use form::{Form, SlotValue, Source};
 pub use intake::Intake;

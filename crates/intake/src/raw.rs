@@ -212,8 +212,6 @@ pub struct Lines {
     pub hold_news: Vec<String>,
     /// Nobody could take the call.
     pub nobody_free: String,
-    /// A transfer failed by our fault.
-    pub transfer_failed: String,
     /// Offer to call the calling number back.
     pub callback_offer: String,
     /// Ask which number to call back.
@@ -223,11 +221,9 @@ pub struct Lines {
     /// No callback number was had.
     pub callback_none: String,
     /// After the briefing, to the agent: which keys do what.
-    pub agent_keys: String,
-    /// To the agent, when the caller has gone.
-    pub agent_caller_gone: String,
+    pub agent_help: String,
     /// To the caller, when the assistant cannot hear or speak.
-    pub fault: String,
+    pub speech_down: String,
 }
 
 impl Default for Lines {
@@ -263,16 +259,14 @@ impl Default for Lines {
                 s("You're still in line. Thank you for your patience."),
             ],
             nobody_free: s("I'm sorry, nobody is free to take your call right now."),
-            transfer_failed: s("I'm sorry, something went wrong with the transfer."),
             callback_offer: s("Shall we call you back on the number you're calling from?"),
             callback_ask: s("What number should we call you back on?"),
             callback_thanks: s("Thank you. Someone will call you back on {phone}. Goodbye."),
             callback_none: s("I've written down what you told me. Please call us again later. Goodbye."),
-            agent_keys: s(
+            agent_help: s(
                 "Press 1 to take the call, 2 to decline, 3 to hear this again, or star to go straight to the caller.",
             ),
-            agent_caller_gone: s("The caller has hung up. Thank you."),
-            fault: s("I'm sorry, I'm having technical trouble. I'll get you a person."),
+            speech_down: s("I'm sorry, I'm having technical trouble. I'll get you a person."),
         }
     }
 }
@@ -285,13 +279,11 @@ pub struct Transfer {
     pub ring_s: f64,
     /// How often the waiting caller hears news, in seconds.
     pub news_every_s: f64,
-    /// How long agents are looked for in all, in seconds.
-    pub give_up_s: f64,
     /// Whether the end of the briefing counts as accepting.
     pub accept_on_briefing_end: bool,
-    /// What to do while the CRM has not acknowledged the case.
-    pub crm: CrmPolicyKind,
-    /// How long `wait` waits before the transfer fails, or `proceed_and_flag` before it proceeds, in milliseconds.
+    /// What to do when the CRM has not acknowledged the case in time.
+    pub crm: IfLate,
+    /// How long the CRM may take, in milliseconds.
     pub crm_wait_ms: u64,
 }
 
@@ -300,23 +292,22 @@ impl Default for Transfer {
         Self {
             ring_s: 20.0,
             news_every_s: 20.0,
-            give_up_s: 120.0,
             accept_on_briefing_end: true,
-            crm: CrmPolicyKind::ProceedAndFlag,
+            crm: IfLate::Proceed,
             crm_wait_ms: 3_000,
         }
     }
 }
 
-/// What to do while the CRM has not acknowledged the case.
+/// What to do when the CRM has not acknowledged the case in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum CrmPolicyKind {
-    /// No agent is rung before the acknowledgement.
+pub enum IfLate {
+    /// The caller is never joined without the acknowledgement: the transfer fails and the assistant takes a number.
     #[serde(rename = "wait")]
     Wait,
-    /// After a while the agent is rung all the same, and told.
+    /// The agent is rung all the same; the record says so, and so does the briefing.
     #[serde(rename = "proceed-and-flag")]
-    ProceedAndFlag,
+    Proceed,
 }
 
 /// `[[trigger]]`: when a person is called.

@@ -2,20 +2,17 @@
 
 use super::listen::Heard;
 use super::{Focus, Intake};
-use crate::api::{Handback, Reply};
+use crate::api::Reply;
 use crate::form::Source;
 use crate::raw::SlotKind;
 use crate::understand::{codes, lexicon};
 
 impl Intake {
-    pub(super) fn offer_callback(&mut self, why: Handback) -> Reply {
+    pub(super) fn offer_callback(&mut self) -> Reply {
         self.pending = None;
         self.unmatched = 0;
         self.silent = 0;
-        let sorry = match why {
-            Handback::NobodyFree => self.flow.say.nobody_free.clone(),
-            Handback::Fault => self.flow.say.transfer_failed.clone(),
-        };
+        let sorry = self.flow.say.nobody_free.clone();
         let said = self.slot_value(SlotKind::Phone);
         if let Some(number) = said {
             // They said where to reach them; no need to ask again.

@@ -27,7 +27,8 @@ impl Intake {
         if self.keys.is_empty() && yes_no && matches!(keys, "1" | "2") {
             return self.heard(if keys == "1" { "yes" } else { "no" }, 1.0);
         }
-        let mut ended = false;
+        // Several keys at once were gathered until the caller paused: nothing more will come.
+        let mut ended = keys.chars().count() > 1;
         for key in keys.chars() {
             match key {
                 '*' => self.keys.clear(),
@@ -70,10 +71,8 @@ impl Intake {
     }
 
     fn number_is_full(&self) -> bool {
-        let Some(slot) = self.flow.slot_of(SlotKind::Number) else { return false };
-        let longest = slot.patterns.iter().map(codes::Pattern::digit_count).max().unwrap_or(0);
         let own = self.own_orders().any(|o| o.number.chars().filter(char::is_ascii_digit).eq(self.keys.chars()));
-        own || self.keys.len() >= longest.max(1)
+        own || self.keys.len() >= self.longest_number()
     }
 
     /// Letters cannot be typed: the caller's record or the pattern supplies them, else the look-up does without.
@@ -89,23 +88,23 @@ impl Intake {
                 .next(),
         };
         let Some(value) = value else {
-            return self.not_understood(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
         };
         // A caller who types what they said before confirms it.
-        let said = self.form.get(&slot).is_some_and(|v| same_code(v, &value) || v.ends_with(&value));
-        let value = if said { self.form.get(&slot).unwrap_or(&value).to_owned() } else { value };
+        let said = self.form.text(&slot).is_some_and(|v| same_code(v, &value) || v.ends_with(&value));
+        let value = if said { self.form.text(&slot).unwrap_or(&value).to_owned() } else { value };
         self.form.set(&slot, value, Source::Dtmf, true);
         self.renew.remove(&slot);
         self.match_number();
         self.unmatched = 0;
-        let number = self.form.get(&slot).map(str::to_owned);
+        let number = self.form.text(&slot).map(str::to_owned);
         let took = self.fill(&self.flow.say.took, &[("number", number.as_deref())]);
         self.step(vec![took])
     }
 
     fn phone_typed(&mut self, keys: &str) -> Reply {
         if !(7..=15).contains(&keys.len()) {
-            return self.not_understood(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
         }
         let number = codes::phone_written(keys, false);
         if let Some(slot) = self.slot_name(SlotKind::Phone) {

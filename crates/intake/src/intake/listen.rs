@@ -68,7 +68,7 @@ impl Intake {
             gained.any = true;
         }
         if self.focus == Focus::HolderName {
-            if self.form.get("holder_name").is_none()
+            if self.form.text("holder_name").is_none()
                 && let Some(name) = names::answered(words)
             {
                 self.form.set("holder_name", name, Source::Speech, false);
@@ -266,7 +266,7 @@ impl Intake {
             self.form.set(slot, code.value.clone(), Source::Speech, on_record);
             // On the way to a person a clearly heard number is not read back.
             let brief = self.pending.as_ref().is_some_and(|p| p.trigger == TriggerName::AskedForPerson);
-            gained.confirm = !on_record && !(sure && brief);
+            gained.confirm = !(on_record || sure && brief);
         }
         self.renew.remove(slot);
         self.match_number();
@@ -384,7 +384,7 @@ impl Intake {
     /// Takes the caller's own words as the reason.
     pub(super) fn note_reason(&mut self, heard: &Heard, replace: bool) {
         let Some(slot) = self.slot_name(SlotKind::Reason) else { return };
-        if self.form.get(&slot).is_some() && !replace {
+        if self.form.text(&slot).is_some() && !replace {
             return;
         }
         let text = self.own_words(&heard.text);

@@ -15,14 +15,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::{
-    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Handback, Next, OrderView,
-    Reply, TriggerName,
+    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView, Reply,
+    TriggerName,
 };
 use crate::brief;
 use crate::flow::Flow;
 use crate::form::Form;
 use crate::raw::SlotKind;
 use crate::template::Template;
+use crate::understand::codes::Pattern;
 use crate::understand::phrase::best;
 use crate::understand::words::{Gap, words};
 use crate::understand::{lexicon, names};
@@ -30,6 +31,9 @@ use listen::Heard;
 
 /// For who was told to take their time.
 const LONG_PATIENCE: Duration = Duration::from_secs(25);
+
+/// Of a North American number.
+const PHONE_DIGITS: usize = 10;
 
 /// One conversation with a caller.
 #[derive(Debug, Clone)]
@@ -114,10 +118,10 @@ struct Pending {
 
 impl Intake {
     /// A conversation that has not begun.
-    pub fn new(flow: Arc<Flow>, caller: CallerId) -> Self {
+    pub fn new(flow: Arc<Flow>, caller: impl Into<CallerId>) -> Self {
         Self {
             flow,
-            caller,
+            caller: caller.into(),
             contact: None,
             stranger: false,
             identified: false,
@@ -145,7 +149,7 @@ impl Intake {
     }
 
     /// The CRM's answer about the caller; may come at any time.
-    pub fn contact(&mut self, contact: ContactView) {
+    pub fn contact_found(&mut self, contact: ContactView) {
         if self.identified {
             return;
         }
@@ -174,7 +178,7 @@ impl Intake {
         let heard = Heard { words: words(text), text: text.trim().to_owned(), confidence };
         let words = &heard.words;
         if lexicon::is_noise(words) {
-            return self.not_understood(&heard);
+            return self.missed(&heard);
         }
         self.silent = 0;
         self.keys.clear();
@@ -217,6 +221,11 @@ impl Intake {
         self.typed(keys)
     }
 
+    /// Something was said, and no words were made out.
+    pub fn not_understood(&mut self) -> Reply {
+        self.heard("", 0.0)
+    }
+
     /// Nothing was said within the reply's patience.
     pub fn no_input(&mut self) -> Reply {
         if let Some(over) = &self.over {
@@ -234,9 +243,9 @@ impl Intake {
     }
 
     /// A transfer failed and the caller is back: apologise, take a number to call back, finish.
-    pub fn handed_back(&mut self, why: Handback) -> Reply {
+    pub fn handed_back(&mut self) -> Reply {
         self.over = None;
-        self.offer_callback(why)
+        self.offer_callback()
     }
 
     /// Bring in a person for a reason the conversation itself does not see: a system fault, a supervisor's wish.
@@ -265,10 +274,12 @@ impl Intake {
                 Expected::YesNo
             }
             Focus::CallbackOffer { .. } => Expected::YesNo,
-            Focus::Letter { .. } | Focus::Callback => Expected::Digits,
+            Focus::Letter { .. } => Expected::Number(self.longest_number()),
+            Focus::Callback => Expected::Number(PHONE_DIGITS),
             Focus::HolderName => Expected::Name,
             Focus::Slot(slot) => match self.flow.slot(slot).map(|s| s.kind) {
-                Some(SlotKind::Number | SlotKind::Phone) => Expected::Digits,
+                Some(SlotKind::Number) => Expected::Number(self.longest_number()),
+                Some(SlotKind::Phone) => Expected::Number(PHONE_DIGITS),
                 Some(SlotKind::PersonName) => Expected::Name,
                 Some(SlotKind::AccountHolder) => Expected::YesNo,
                 _ => Expected::Anything,
@@ -289,7 +300,7 @@ impl Intake {
 
     /// The CRM's person that this call is about: whose number it is, or whose order was looked up. `None` once the caller
     /// said that they are someone else.
-    pub fn known_contact(&self) -> Option<&ContactView> {
+    pub fn contact(&self) -> Option<&ContactView> {
         self.contact.as_ref().filter(|_| !self.stranger)
     }
 
@@ -347,7 +358,7 @@ impl Intake {
     }
 
     fn slot_value(&self, kind: SlotKind) -> Option<String> {
-        self.form.get(&self.flow.slot_of(kind)?.name).map(str::to_owned)
+        self.form.text(&self.flow.slot_of(kind)?.name).map(str::to_owned)
     }
 
     fn asks_for(&self, kind: SlotKind) -> bool {
@@ -373,6 +384,12 @@ impl Intake {
             self.last.clone_from(&say);
         }
         Reply { say, interruptible: true, next: Next::Listen { patience: self.flow.patience } }
+    }
+
+    /// Digits of the longest number that may be typed.
+    fn longest_number(&self) -> usize {
+        let patterns = self.flow.slot_of(SlotKind::Number).map(|s| s.patterns.as_slice()).unwrap_or_default();
+        patterns.iter().map(Pattern::digit_count).max().unwrap_or(1)
     }
 
     fn first_name(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 
 use super::listen::{Gained, Heard, same_code};
 use super::{Focus, Intake};
-use crate::api::{Action, ActionOutcome, ActionResult, Attempt, ContactView, Next, OrderView, Reply, TriggerName};
+use crate::api::{Action, ActionResult, Attempt, ContactView, Next, OrderView, Reply, TriggerName};
 use crate::flow::Does;
 use crate::raw::SlotKind;
 use crate::understand::{lexicon, names};
@@ -25,7 +25,7 @@ impl Intake {
                 }
                 let outcome = format!("request taken down: {}", intent.label);
                 self.attempts.push(Attempt { action: "take_request".into(), outcome });
-                say.push(done.render(&|name| self.form.get(name).map(str::to_owned)));
+                say.push(done.render(&|name| self.form.text(name).map(str::to_owned)));
                 self.focus = Focus::Helped;
                 say.push(flow.say.helped.clone());
                 self.listen_after(say)
@@ -67,34 +67,29 @@ impl Intake {
     }
 
     pub(super) fn resolved(&mut self, result: ActionResult) -> Reply {
-        if self.acting.as_ref() != Some(&result.action) {
+        let Some(Action::OrderStatus { number }) = self.acting.take() else {
             let last = self.last.clone();
             return self.listen_after(last);
-        }
-        self.acting = None;
-        let Action::OrderStatus { number } = result.action;
-        match result.outcome {
-            ActionOutcome::Order { order, holder } if self.is_holder(holder.as_ref()) => {
-                if let Some(holder) = holder
-                    && !self.identified
-                {
+        };
+        match result {
+            ActionResult::Order(Some((order, holder))) if self.is_holder(&holder) => {
+                if !self.identified {
                     self.contact = Some(holder);
                     self.stranger = false;
                     if let Some(name) = self.slot_value(SlotKind::PersonName) {
                         self.match_name(&name);
                     }
-                    self.identified = true;
                 }
                 self.match_number();
                 self.tell(&order, Vec::new())
             }
-            ActionOutcome::Order { .. } => self.not_usable(
+            ActionResult::Order(Some(_)) => self.not_usable(
                 "order is under another name; nothing was read out",
                 self.flow.say.not_yours.clone(),
                 &number,
             ),
-            ActionOutcome::NotFound => self.not_usable("no such order", self.flow.say.not_found.clone(), &number),
-            ActionOutcome::Failed => {
+            ActionResult::Order(None) => self.not_usable("no such order", self.flow.say.not_found.clone(), &number),
+            ActionResult::Failed => {
                 self.attempts
                     .push(Attempt { action: "order_status".into(), outcome: "the order system did not answer".into() });
                 self.escalate_now(TriggerName::SystemFault, vec![self.flow.say.lookup_failed.clone()])
@@ -104,8 +99,7 @@ impl Intake {
 
     /// Whether the caller is who the order belongs to: identified as that contact, or by giving both the order's number
     /// and the holder's full name.
-    fn is_holder(&self, holder: Option<&ContactView>) -> bool {
-        let Some(holder) = holder else { return false };
+    fn is_holder(&self, holder: &ContactView) -> bool {
         if self.account_holder() == Some(false) {
             return false;
         }

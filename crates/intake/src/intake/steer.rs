@@ -48,7 +48,7 @@ impl Intake {
             any = self.skip_focus(Skipped::NotHad);
         }
         if !any {
-            return self.not_understood(heard);
+            return self.missed(heard);
         }
         self.unmatched = 0;
         if gained.confirm {
@@ -59,7 +59,7 @@ impl Intake {
 
     fn read_back(&mut self, mut say: Vec<String>) -> Reply {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return self.step(say) };
-        let number = self.form.get(&slot).map(str::to_owned);
+        let number = self.form.text(&slot).map(str::to_owned);
         say.push(self.fill(&self.flow.say.confirm, &[("number", number.as_deref())]));
         self.focus = Focus::Confirm { slot, misses: 0 };
         self.listen_after(say)
@@ -110,7 +110,7 @@ impl Intake {
             return self.pend(TriggerName::ThirdParty);
         }
         if let Some((slot, limit)) = flow.triggers.get(&TriggerName::AmountOverLimit).and_then(|t| t.over.as_ref())
-            && self.form.get(slot).and_then(money::cents).is_some_and(|c| c > *limit)
+            && self.form.text(slot).and_then(money::cents).is_some_and(|c| c > *limit)
         {
             self.pend(TriggerName::AmountOverLimit);
         }
@@ -187,7 +187,7 @@ impl Intake {
     }
 
     /// Nothing of use was said.
-    pub(super) fn not_understood(&mut self, heard: &Heard) -> Reply {
+    pub(super) fn missed(&mut self, heard: &Heard) -> Reply {
         if matches!(self.focus, Focus::CallbackOffer { .. } | Focus::Callback) {
             return self.callback_missed();
         }
@@ -316,7 +316,7 @@ impl Intake {
         if slot == "holder_name" && self.account_holder() != Some(false) {
             return false;
         }
-        self.form.get(slot).is_none() && !self.form.is_skipped(slot)
+        self.form.text(slot).is_none() && !self.form.is_skipped(slot)
     }
 
     /// The question for a slot, which becomes the one on the table. `None` when it was asked often enough: then the slot

@@ -104,7 +104,7 @@ impl Pattern {
     }
 
     /// The code that `digits` alone make, and whether letters are missing that cannot be known.
-    fn from_digits(&self, digits: &str) -> Option<(String, bool)> {
+    fn completed(&self, digits: &str) -> Option<(String, bool)> {
         if digits.len() != self.digit_count() {
             return None;
         }
@@ -206,7 +206,7 @@ impl Run {
         }
         if out.is_empty() && digits_alone {
             let digits = self.digits();
-            let options: Vec<(String, bool)> = patterns.iter().filter_map(|p| p.from_digits(&digits)).collect();
+            let options: Vec<(String, bool)> = patterns.iter().filter_map(|p| p.completed(&digits)).collect();
             // A pattern that names its letters settles them; otherwise they stay open.
             if let Some((value, open)) = options.iter().find(|o| !o.1).or(options.first()).cloned() {
                 let surety = Surety::DigitsOnly;

@@ -20,8 +20,8 @@ pub fn answer(words: &[Word]) -> Option<bool> {
     let mut said = n.iter().take(6).filter_map(polarity);
     match (said.next(), said.next()) {
         // "Yeah, no", "no, yeah": the second word is meant.
-        (Some(true), Some(false)) if n.len() <= 4 || n[..2].iter().all(|w| polarity(&w).is_some()) => Some(false),
-        (Some(false), Some(true)) if n[..2].iter().all(|w| polarity(&w).is_some()) => Some(true),
+        (Some(true), Some(false)) if n.len() <= 4 || n[..2].iter().all(|w| polarity(w).is_some()) => Some(false),
+        (Some(false), Some(true)) if n[..2].iter().all(|w| polarity(w).is_some()) => Some(true),
         (first, _) => first,
     }
 }

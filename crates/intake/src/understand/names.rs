@@ -112,10 +112,11 @@ pub fn third_party(words: &[Word]) -> Option<ThirdParty> {
         let intro =
             matches!(norms[at], "im" | "its") || pair(at, "this", "is") || pair(at, "i", "am") || pair(at, "it", "is");
         let next = at + 1 + usize::from(!matches!(norms[at], "im" | "its"));
-        if intro && matches!(norms.get(next), Some(&"her" | &"his" | &"their")) {
-            if let Some(own) = norms.get(next + 1).and_then(|w| relation(w)) {
-                return Some(ThirdParty { relation: Some(inverse(own).to_owned()), holder: None });
-            }
+        if intro
+            && matches!(norms.get(next), Some(&"her" | &"his" | &"their"))
+            && let Some(own) = norms.get(next + 1).and_then(|w| relation(w))
+        {
+            return Some(ThirdParty { relation: Some(inverse(own).to_owned()), holder: None });
         }
     }
     None

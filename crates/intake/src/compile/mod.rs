@@ -1,16 +1,16 @@
 //! Raw config to flows: every reference checked, every phrase, pattern and template parsed, every fault collected with
 //! its place and its remedy. Nothing that compiles can fail for its config in the middle of a call.
 
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::TriggerName;
-use crate::flow::{CrmPolicy, Dispositions, Does, Flow, Intent, Lines, Slot, TransferRules, Trigger};
+use crate::flow::{Dispositions, Flow, Slot, TransferRules, Trigger};
 use crate::raw::{self, SlotKind};
 use crate::template::Template;
-use crate::understand::codes::Pattern;
-use crate::understand::phrase::Phrase;
 use crate::understand::words::normal;
 
 /// One thing wrong with a config.
@@ -190,14 +190,6 @@ impl Compiler<'_> {
         let say = self.lines(name, &raw.lines, &company);
         let triggers = self.flow_triggers(name, triggers, &known, &slots);
         let intents = self.intents(name, raw, &known, &slots, &triggers, &dispositions);
-        let lines = Lines {
-            connecting: say.connecting.clone(),
-            hold_news: say.hold_news.clone(),
-            agent_keys: say.agent_keys.clone(),
-            agent_caller_gone: say.agent_caller_gone.clone(),
-            fault: say.fault.clone(),
-            goodbye: say.goodbye.clone(),
-        };
         let patience = self.seconds(&["flow", name, "patience_s"], raw.patience_s, 2.0, 60.0);
         if !(0.0..=1.0).contains(&raw.confirm_below) {
             self.fault(
@@ -220,7 +212,6 @@ impl Compiler<'_> {
             intents,
             triggers,
             say,
-            lines,
             transfer: self.transfer(name, &raw.transfer),
             dispositions,
         }
@@ -256,241 +247,6 @@ impl Compiler<'_> {
                 "only {company} is known there",
             );
         }
-    }
-
-    fn slots(&mut self, flow: &str, raw: &raw::Flow) -> Vec<Slot> {
-        let mut out: Vec<Slot> = Vec::new();
-        for (i, slot) in raw.slot.iter().enumerate() {
-            let index = i.to_string();
-            let at = |key| ["flow", flow, "slot", index.as_str(), key];
-            let name = slot.name.as_str();
-            if !is_name(name) || FACTS.contains(&name) || ["holder_name", "relation", "topic"].contains(&name) {
-                self.fault(
-                    &at("name"),
-                    format!("`{name}` cannot be a slot's name"),
-                    "use small letters, digits and _, and none of the names that are filled by themselves",
-                );
-            }
-            if out.iter().any(|s| s.name == name) {
-                self.fault(&at("name"), format!("slot `{name}` is there twice"), "rename or remove one");
-            } else if out.iter().any(|s| s.kind == slot.kind) {
-                self.fault(
-                    &at("kind"),
-                    format!("slot `{name}` is the second of its kind"),
-                    "one slot of each kind is understood in a flow",
-                );
-            }
-            if slot.ask.is_empty() || slot.ask.iter().any(|a| a.trim().is_empty()) {
-                self.fault(
-                    &at("ask"),
-                    format!("slot `{name}` has no question"),
-                    "add ask = [\"…\"], and rewordings for further tries",
-                );
-            }
-            if slot.ask.iter().chain(&slot.ask_short).any(|a| a.contains(['{', '}'])) {
-                self.fault(
-                    &at("ask"),
-                    format!("a question of slot `{name}` names a slot"),
-                    "questions are fixed lines; they are synthesized ahead",
-                );
-            }
-            let mut patterns = Vec::new();
-            for pattern in &slot.patterns {
-                match Pattern::parse(pattern) {
-                    Ok(p) => patterns.push(p),
-                    Err(e) => self.fault(
-                        &at("patterns"),
-                        e,
-                        "use @ for a letter, # for a digit, letters and digits themselves, - and blanks",
-                    ),
-                }
-            }
-            let numbered = slot.kind == SlotKind::Number;
-            if numbered && slot.patterns.is_empty() {
-                self.fault(
-                    &at("patterns"),
-                    format!("slot `{name}` has no pattern"),
-                    "add patterns = [\"@-####\"]: @ is a letter, # a digit",
-                );
-            }
-            if !numbered && !slot.patterns.is_empty() {
-                self.fault(
-                    &at("patterns"),
-                    format!("slot `{name}` is no number, so patterns mean nothing"),
-                    "remove `patterns`, or set kind = \"number\"",
-                );
-            }
-            let first = slot.ask.first().cloned().unwrap_or_default();
-            out.push(Slot {
-                name: name.to_owned(),
-                kind: slot.kind,
-                ask: slot.ask.clone(),
-                ask_short: slot.ask_short.clone().unwrap_or(first),
-                label: slot.label.clone().unwrap_or_else(|| name.replace('_', " ")),
-                patterns,
-            });
-        }
-        for (kind, what) in [(SlotKind::PersonName, "person_name"), (SlotKind::Reason, "reason")] {
-            if !out.iter().any(|s| s.kind == kind) {
-                self.fault(
-                    &["flow", flow, "slot"],
-                    format!("flow `{flow}` has no slot of kind `{what}`"),
-                    format!("add [[flow.{flow}.slot]] with kind = \"{what}\""),
-                );
-            }
-        }
-        out
-    }
-
-    fn intents(
-        &mut self,
-        flow: &str,
-        raw: &raw::Flow,
-        known: &BTreeSet<String>,
-        slots: &[Slot],
-        triggers: &BTreeMap<TriggerName, Trigger>,
-        dispositions: &Dispositions,
-    ) -> Vec<Intent> {
-        if raw.intent.is_empty() {
-            self.fault(
-                &["flow", flow, "intent"],
-                format!("flow `{flow}` has no intents"),
-                format!("add [[flow.{flow}.intent]], one for each thing callers want"),
-            );
-        }
-        let mut out: Vec<Intent> = Vec::new();
-        for (i, intent) in raw.intent.iter().enumerate() {
-            let index = i.to_string();
-            let at = |key| ["flow", flow, "intent", index.as_str(), key];
-            let name = intent.name.as_str();
-            if out.iter().any(|o| o.name == name) {
-                self.fault(&at("name"), format!("intent `{name}` is there twice"), "rename or remove one");
-            }
-            if intent.label.trim().is_empty() {
-                self.fault(
-                    &at("label"),
-                    format!("intent `{name}` has no label"),
-                    "add label = \"…\", fitting after \"about\" in a briefing",
-                );
-            }
-            if intent.phrases.is_empty() {
-                self.fault(
-                    &at("phrases"),
-                    format!("intent `{name}` has no phrases"),
-                    "add phrases = [\"…\"], what callers say",
-                );
-            }
-            for need in intent.needs.iter().filter(|n| !slots.iter().any(|s| s.name == **n)) {
-                self.fault(
-                    &at("needs"),
-                    format!("intent `{name}` needs slot `{need}`, which nobody collects"),
-                    format!("add [[flow.{flow}.slot]] name = \"{need}\", or correct the name"),
-                );
-            }
-            let does = self.does(&at, intent, known, slots, triggers);
-            out.push(Intent {
-                name: name.to_owned(),
-                label: intent.label.trim().to_owned(),
-                phrases: self.phrases(&at("phrases"), &intent.phrases),
-                priority: intent.priority,
-                needs: intent.needs.clone(),
-                does,
-                acknowledge: intent.acknowledge.clone(),
-                solved: intent.solved.clone().unwrap_or_else(|| dispositions.solved.clone()),
-            });
-        }
-        out
-    }
-
-    fn does<'p>(
-        &mut self,
-        at: &dyn Fn(&'p str) -> [&'p str; 5],
-        intent: &raw::Intent,
-        known: &BTreeSet<String>,
-        slots: &[Slot],
-        triggers: &BTreeMap<TriggerName, Trigger>,
-    ) -> Does {
-        let name = &intent.name;
-        let numbered = intent.needs.iter().any(|n| slots.iter().any(|s| s.name == *n && s.kind == SlotKind::Number));
-        match (intent.action.as_deref(), intent.trigger.as_deref()) {
-            (Some("order_status"), None) => {
-                if !numbered {
-                    self.fault(
-                        &at("needs"),
-                        format!("intent `{name}` looks an order up and does not need its number"),
-                        "add the slot of kind \"number\" to `needs`",
-                    );
-                }
-                if !intent.needs.iter().any(|n| slots.iter().any(|s| s.name == *n && s.kind == SlotKind::PersonName)) {
-                    self.fault(
-                        &at("needs"),
-                        format!("intent `{name}` reads an order out and does not need the caller's name"),
-                        "add the slot of kind \"person_name\" to `needs`",
-                    );
-                }
-                Does::OrderStatus
-            }
-            (Some("take_request"), None) => {
-                let text = intent.done.clone().unwrap_or_default();
-                if text.trim().is_empty() {
-                    self.fault(
-                        &at("done"),
-                        format!("intent `{name}` takes a request and does not say so"),
-                        "add done = \"…\", said when the request was taken",
-                    );
-                }
-                let template = Template::parse(&text).unwrap_or_else(|e| {
-                    self.fault(&at("done"), format!("intent `{name}`: {e}"), "write {slot} for a value");
-                    Template::default()
-                });
-                for slot in template.slots().into_iter().filter(|s| !known.contains(*s)) {
-                    self.fault(
-                        &at("done"),
-                        format!("intent `{name}` names slot `{slot}`, which nobody collects"),
-                        "correct the name, or add the slot",
-                    );
-                }
-                Does::TakeRequest(template)
-            }
-            (None, Some(trigger)) => match TriggerName::named(trigger).filter(|t| triggers.contains_key(t)) {
-                Some(trigger) => Does::Trigger(trigger),
-                None => {
-                    self.fault(
-                        &at("trigger"),
-                        format!("intent `{name}` fires trigger `{trigger}`, which is not defined"),
-                        "define it as a [[trigger]], or correct the name",
-                    );
-                    Does::Trigger(TriggerName::OutOfScope)
-                }
-            },
-            (Some(action), None) => {
-                self.fault(
-                    &at("action"),
-                    format!("intent `{name}` has action `{action}`, which does not exist"),
-                    "use order_status or take_request",
-                );
-                Does::OrderStatus
-            }
-            _ => {
-                self.fault(
-                    &at("action"),
-                    format!("intent `{name}` must have either an `action` or a `trigger`"),
-                    "add action = \"order_status\" or trigger = \"out_of_scope\"",
-                );
-                Does::OrderStatus
-            }
-        }
-    }
-
-    fn phrases(&mut self, path: &[&str], raw: &[String]) -> Vec<Phrase> {
-        let mut out = Vec::new();
-        for text in raw {
-            match Phrase::parse(text) {
-                Ok(phrase) => out.push(phrase),
-                Err(e) => self.fault(path, e, "write words, a|b for alternatives, word* for beginnings, my? for what may be missing, .. for a gap"),
-            }
-        }
-        out
     }
 
     fn flow_triggers(
@@ -622,19 +378,15 @@ impl Compiler<'_> {
 
     fn transfer(&mut self, flow: &str, raw: &raw::Transfer) -> TransferRules {
         let at = |key| ["flow", flow, "transfer", key];
-        let wait = Duration::from_millis(raw.crm_wait_ms);
         if raw.crm_wait_ms > 60_000 {
             self.fault(&at("crm_wait_ms"), format!("`crm_wait_ms` is {}", raw.crm_wait_ms), "give at most 60000");
         }
         TransferRules {
             ring_timeout: self.seconds(&at("ring_s"), raw.ring_s, 3.0, 120.0),
-            give_up: self.seconds(&at("give_up_s"), raw.give_up_s, 5.0, 3_600.0),
             news_every: self.seconds(&at("news_every_s"), raw.news_every_s, 5.0, 300.0),
             accept_on_briefing_end: raw.accept_on_briefing_end,
-            crm_policy: match raw.crm {
-                raw::CrmPolicyKind::Wait => CrmPolicy::Wait { at_most: wait },
-                raw::CrmPolicyKind::ProceedAndFlag => CrmPolicy::ProceedAndFlag { after: wait },
-            },
+            crm_wait: Duration::from_millis(raw.crm_wait_ms),
+            if_late: raw.crm,
         }
     }
 
@@ -659,10 +411,6 @@ fn collected(slots: &[Slot]) -> BTreeSet<String> {
         }
     }
     out
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Every single line with its key and the values it may name.
@@ -692,13 +440,11 @@ fn each_line(l: &mut raw::Lines) -> Vec<(&'static str, &mut String, &'static [&'
         ("goodbye", &mut l.goodbye, &[]),
         ("connecting", &mut l.connecting, &[]),
         ("nobody_free", &mut l.nobody_free, &[]),
-        ("transfer_failed", &mut l.transfer_failed, &[]),
         ("callback_offer", &mut l.callback_offer, &[]),
         ("callback_ask", &mut l.callback_ask, &[]),
         ("callback_thanks", &mut l.callback_thanks, &["phone"]),
         ("callback_none", &mut l.callback_none, &[]),
-        ("agent_keys", &mut l.agent_keys, &[]),
-        ("agent_caller_gone", &mut l.agent_caller_gone, &[]),
-        ("fault", &mut l.fault, &[]),
+        ("agent_help", &mut l.agent_help, &[]),
+        ("speech_down", &mut l.speech_down, &[]),
     ]
 }
