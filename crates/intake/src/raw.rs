@@ -236,7 +236,7 @@ impl Default for Lines {
             machine: s("I'm an automated assistant. I can get you a person if you like."),
             confirm: s("I heard {number}. Is that right?"),
             took: s("Order {number}[, the {item}], got it."),
-            is_it_this: s("Is it about order {number}[, the {item}]?"),
+            is_it_this: s("Is it about order {number}[, the {item}]? If not, tell me the order number."),
             go_on: s("Go on."),
             letter: s("I have {number}. Which letter comes before that?"),
             no_number: s("Without the number I can't look it up."),
@@ -251,14 +251,14 @@ impl Default for Lines {
             anything_else: s("Good. Is there anything else?"),
             goodbye: s("Thanks for calling. Goodbye."),
             connecting: s(
-                "I'm connecting you with a colleague now, and I'll tell them what we talked about. Please stay on the line.",
+                "I'm connecting you with a person now, and I'll tell them what we talked about. Please stay on the line.",
             ),
             hold_news: vec![
                 s("I'm still trying to reach a colleague for you."),
                 s("Thanks for waiting. Someone will be with you as soon as possible."),
                 s("You're still in line. Thank you for your patience."),
             ],
-            nobody_free: s("I'm sorry, nobody is free to take your call right now."),
+            nobody_free: s("I'm sorry, nobody can take your call right now."),
             callback_offer: s("Shall we call you back on the number you're calling from?"),
             callback_ask: s("What number should we call you back on?"),
             callback_thanks: s("Thank you. Someone will call you back on {phone}. Goodbye."),
@@ -266,7 +266,7 @@ impl Default for Lines {
             agent_help: s(
                 "Press 1 to take the call, 2 to decline, 3 to hear this again, or star to go straight to the caller.",
             ),
-            speech_down: s("I'm sorry, I'm having technical trouble. I'll get you a person."),
+            speech_down: s("I'm sorry, I'm having trouble hearing you. Let me get a person."),
         }
     }
 }
@@ -282,7 +282,7 @@ pub struct Transfer {
     /// Whether the end of the briefing counts as accepting.
     pub accept_on_briefing_end: bool,
     /// What to do when the CRM has not acknowledged the case in time.
-    pub crm: IfLate,
+    pub if_late: IfLate,
     /// How long the CRM may take, in milliseconds.
     pub crm_wait_ms: u64,
 }
@@ -293,7 +293,7 @@ impl Default for Transfer {
             ring_s: 20.0,
             news_every_s: 20.0,
             accept_on_briefing_end: true,
-            crm: IfLate::Proceed,
+            if_late: IfLate::Proceed,
             crm_wait_ms: 3_000,
         }
     }
@@ -306,7 +306,7 @@ pub enum IfLate {
     #[serde(rename = "wait")]
     Wait,
     /// The agent is rung all the same; the record says so, and so does the briefing.
-    #[serde(rename = "proceed-and-flag")]
+    #[serde(rename = "proceed-and-flag", alias = "proceed")]
     Proceed,
 }
 

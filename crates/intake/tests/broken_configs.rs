@@ -10,7 +10,7 @@ use support::DEFAULT_FLOW;
 
 /// (what is wrong, text to replace, by what, path of the fault, part of the message)
 const ROWS: &[(&str, &str, &str, &str, &str)] = &[
-    ("trigger without disposition", "disposition = \"ESC_SAFETY\"\n", "", "trigger.1.disposition", "no disposition"),
+    ("trigger without disposition", "disposition = \"ESC-URGENT\"\n", "", "trigger.1.disposition", "no disposition"),
     ("trigger without briefing", "briefing = \"urgent\"\n", "", "trigger.1.briefing", "no briefing"),
     (
         "unknown briefing",
@@ -137,8 +137,8 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "status without the number",
-        "needs = [\"name\", \"account_holder\", \"order_number\"]\nsolved = \"RESOLVED_ORDER_STATUS\"",
-        "needs = [\"name\"]",
+        "needs = [\"name\", \"account_holder\", \"order_number\"]\nphrases = [\n  \"where",
+        "needs = [\"name\"]\nphrases = [\n  \"where",
         "flow.orders.intent.3.needs",
         "does not need its number",
     ),
@@ -187,7 +187,7 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "no disposition for the end",
-        "callback = \"CALLBACK_REQUESTED\"\n",
+        "callback = \"CALLBACK\"\n",
         "",
         "flow.orders.disposition.callback",
         "no disposition",
@@ -195,7 +195,7 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ("ring too short", "ring_s = 20", "ring_s = 1", "flow.orders.transfer.ring_s", "`ring_s` is 1"),
     ("patience too long", "patience_s = 7", "patience_s = 700", "flow.orders.patience_s", "700"),
     ("confidence out of range", "confirm_below = 0.55", "confirm_below = 55", "flow.orders.confirm_below", "55"),
-    ("unknown policy", "crm = \"proceed-and-flag\"", "crm = \"proceed\"", "", "unknown variant"),
+    ("unknown policy", "if_late = \"proceed\"", "if_late = \"go\"", "", "unknown variant"),
     ("unknown key", "patience_s = 7", "patience = 7", "", "unknown field"),
 ];
 
@@ -222,7 +222,7 @@ fn broken_configs_are_refused() {
 #[test]
 fn every_fault_is_told_at_once() {
     let text =
-        DEFAULT_FLOW.replace("disposition = \"ESC_SAFETY\"\n", "").replace("queue = \"support\"", "queue = \"x\"");
+        DEFAULT_FLOW.replace("disposition = \"ESC-URGENT\"\n", "").replace("queue = \"support\"", "queue = \"x\"");
     let errors = compile(toml::from_str(&text).unwrap(), &["support".to_owned()]).unwrap_err();
     assert!(errors.len() >= 9, "{errors:#?}");
 }

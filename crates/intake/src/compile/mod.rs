@@ -386,7 +386,7 @@ impl Compiler<'_> {
             news_every: self.seconds(&at("news_every_s"), raw.news_every_s, 5.0, 300.0),
             accept_on_briefing_end: raw.accept_on_briefing_end,
             crm_wait: Duration::from_millis(raw.crm_wait_ms),
-            if_late: raw.crm,
+            if_late: raw.if_late,
         }
     }
 

@@ -43,7 +43,9 @@ impl Intake {
         }
         let answer = lexicon::answer(words);
         match self.focus.clone() {
-            Focus::CallbackOffer { number } if answer == Some(true) => {
+            Focus::CallbackOffer { number }
+                if answer == Some(true) || (answer.is_none() && lexicon::means_this_number(words)) =>
+            {
                 self.keep_phone(&number, Source::Crm, true);
                 self.callback_taken(&number)
             }

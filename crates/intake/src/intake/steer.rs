@@ -336,7 +336,7 @@ impl Intake {
             return Some(self.fill(&flow.say.identity, &[("contact", Some(&contact.name))]));
         }
         if compiled.kind == SlotKind::Number
-            && let Some(number) = self.likely_order()
+            && let Some(number) = self.likely_order().or_else(|| self.only_order())
         {
             return Some(self.offer(number));
         }

@@ -26,6 +26,11 @@ pub fn answer(words: &[Word]) -> Option<bool> {
     }
 }
 
+/// "This number", "the same one", in answer to which number to call.
+pub fn means_this_number(words: &[Word]) -> bool {
+    has(&text(words), &["this number", "this one", "same number", "the same", "number im calling from", "this phone"])
+}
+
 /// "I don't have it", "no idea", "I'd rather not say".
 pub fn does_not_have(words: &[Word]) -> bool {
     has(&text(words), DOES_NOT_HAVE)
