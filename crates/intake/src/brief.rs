@@ -184,9 +184,13 @@ fn why(facts: &Facts<'_>, trigger: TriggerName) -> String {
     }
 }
 
+/// At most `n` words: whole sentences if half of that can be had so, else cut.
 fn first_words(text: &str, n: usize) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    words[..words.len().min(n)].join(" ").trim_end_matches([',', ';', ':', '.']).to_owned()
+    let fits = &words[..words.len().min(n)];
+    let whole = fits.iter().rposition(|w| w.ends_with(['.', '?', '!'])).map_or(0, |i| i + 1);
+    let cut = if words.len() > n && whole * 2 >= n { &fits[..whole] } else { fits };
+    cut.join(" ").trim_end_matches([',', ';', ':', '.']).to_owned()
 }
 
 /// Whole sentences from the front, as many as fit; the first always, cut if it must be.

@@ -111,6 +111,7 @@ impl Flow {
             &say.holder_name,
             &say.wait,
             &say.person_coming,
+            &say.added,
             &say.looking,
             &say.lookup_failed,
             &say.helped,

@@ -184,6 +184,8 @@ pub struct Lines {
     pub go_on: String,
     /// The number's digits are there, the letter is not. `{number}`.
     pub letter: String,
+    /// More was said to a request that was taken.
+    pub added: String,
     /// No number, so nothing can be looked up.
     pub no_number: String,
     /// After "wait" or "hold on".
@@ -239,6 +241,7 @@ impl Default for Lines {
             is_it_this: s("Is it about order {number}[, the {item}]? If not, tell me the order number."),
             go_on: s("Go on."),
             letter: s("I have {number}. Which letter comes before that?"),
+            added: s("I've added that to the request."),
             no_number: s("Without the number I can't look it up."),
             wait: s("Of course, take your time."),
             person_coming: s("I'll get you a person. So they have it at hand:"),

@@ -130,10 +130,17 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ("request without words", "done = \"I've put the cancellation", "solved = \"X\" # ", "", "duplicate key"),
     (
         "request names an unknown slot",
-        "cancellation of order {order_number}",
-        "cancellation of order {order}",
+        "cancellation[ of order {order_number}]",
+        "cancellation[ of order {order}]",
         "flow.orders.intent.1.done",
         "slot `order`",
+    ),
+    (
+        "request with a hole",
+        "cancellation[ of order {order_number}]",
+        "cancellation of order {order_number}",
+        "flow.orders.intent.1.done",
+        "a hole when `order_number`",
     ),
     (
         "status without the number",

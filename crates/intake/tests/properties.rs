@@ -116,7 +116,7 @@ fn play(moves: &[Move], mut check: impl FnMut(&Intake, &Reply, &str)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn briefings_hold_only_what_was_collected(moves in moves()) {

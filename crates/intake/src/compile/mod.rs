@@ -427,6 +427,7 @@ fn each_line(l: &mut raw::Lines) -> Vec<(&'static str, &mut String, &'static [&'
         ("is_it_this", &mut l.is_it_this, ORDER),
         ("go_on", &mut l.go_on, &[]),
         ("letter", &mut l.letter, NUMBER),
+        ("added", &mut l.added, &[]),
         ("no_number", &mut l.no_number, &[]),
         ("wait", &mut l.wait, &[]),
         ("person_coming", &mut l.person_coming, &[]),

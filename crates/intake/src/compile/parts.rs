@@ -203,6 +203,13 @@ impl Compiler<'_> {
                         "correct the name, or add the slot",
                     );
                 }
+                for slot in template.bare_slots() {
+                    self.fault(
+                        &at("done"),
+                        format!("what intent `{name}` says has a hole when `{slot}` was not collected"),
+                        format!("put it in a section: [ … {{{slot}}} … ]"),
+                    );
+                }
                 Does::TakeRequest(template)
             }
             (None, Some(trigger)) => match TriggerName::named(trigger).filter(|t| triggers.contains_key(t)) {

@@ -67,6 +67,12 @@ impl Intake {
             self.set_holder(own, Source::Speech);
             gained.any = true;
         }
+        if self.account_holder() == Some(false)
+            && let Some(name) = names::holder_named(words)
+        {
+            self.form.set("holder_name", name, Source::Speech, false);
+            gained.any = true;
+        }
         if self.focus == Focus::HolderName {
             if self.form.text("holder_name").is_none()
                 && let Some(name) = names::answered(words)
@@ -77,6 +83,16 @@ impl Intake {
             return;
         }
         let asked_name = self.asks_for(SlotKind::PersonName);
+        if answer.is_none()
+            && words.len() <= 4
+            && let (Some(known), Some(full)) = (self.slot_value(SlotKind::PersonName), names::answered(words))
+            && names::first(&full).is_some_and(|f| f.eq_ignore_ascii_case(&known))
+        {
+            // The family name comes a turn after the given name.
+            self.set_name(full);
+            gained.any = true;
+            return;
+        }
         let name = if asked_name || (asked_identity && answer != Some(true)) {
             names::answered(words)
         } else {
@@ -366,7 +382,8 @@ impl Intake {
             }
         }
         let asked_reason = self.asks_for(SlotKind::Reason) && !lexicon::does_not_have(words);
-        let told = self.focus == Focus::Open && words.len() >= 4 && !gained.any && !lexicon::only_greets(words);
+        let aside = lexicon::only_greets(words) || lexicon::wants_time(words) || self.wants_person(heard);
+        let told = self.focus == Focus::Open && words.len() >= 4 && !gained.any && !aside;
         if asked_reason || told || (gained.topic && self.slot_value(SlotKind::Reason).is_none()) {
             self.note_reason(heard, asked_reason);
             gained.any |= asked_reason;
@@ -404,8 +421,21 @@ impl Intake {
             let number_only = !codes::runs(&w, false).is_empty() && w.len() <= 9;
             topic || (w.len() >= 3 && !wants_person && !introduces && !number_only && !lexicon::only_greets(&w))
         };
-        let sentences: Vec<&str> = sentences(text);
-        let chosen: Vec<&str> = sentences.iter().copied().filter(telling).collect();
+        let mut chosen: Vec<&str> = Vec::new();
+        for sentence in sentences(text) {
+            let w = words(sentence);
+            // "I'm John Smith, my order A-1042 is late": of a sentence that also introduces, the telling parts.
+            let mixed = names::introduced(&w).is_some() || lexicon::claims_account(&w).is_some();
+            let parts: Vec<&str> = sentence
+                .split(", ")
+                .filter(|part| mixed && telling(part) && lexicon::claims_account(&words(part)).is_none())
+                .collect();
+            if !parts.is_empty() {
+                chosen.extend(parts);
+            } else if telling(&sentence) {
+                chosen.push(sentence);
+            }
+        }
         let mut out = String::new();
         let mut count = 0;
         for word in chosen.join(" ").split_whitespace() {

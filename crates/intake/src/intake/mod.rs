@@ -52,6 +52,7 @@ pub struct Intake {
     /// Index of the intent in the flow.
     topic: Option<usize>,
     acknowledged: bool,
+    thanked: bool,
     focus: Focus,
     pending: Option<Pending>,
     /// How often each slot was asked for.
@@ -130,6 +131,7 @@ impl Intake {
             failed: 0,
             topic: None,
             acknowledged: false,
+            thanked: false,
             focus: Focus::Open,
             pending: None,
             asked: BTreeMap::new(),
@@ -177,7 +179,7 @@ impl Intake {
         }
         let heard = Heard { words: words(text), text: text.trim().to_owned(), confidence };
         let words = &heard.words;
-        if lexicon::is_noise(words) {
+        if lexicon::is_noise(words) && lexicon::answer(words).is_none() {
             return self.missed(&heard);
         }
         self.silent = 0;

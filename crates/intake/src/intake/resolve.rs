@@ -20,12 +20,14 @@ impl Intake {
             Does::OrderStatus => self.look_up(say),
             Does::TakeRequest(done) => {
                 if self.failed > 0 {
-                    // A request cannot be taken twice; what is still open needs a person.
-                    return self.failed_again(say);
+                    // What the caller said since goes to the same request.
+                    self.attempts.push(Attempt { action: "take_request".into(), outcome: "request extended".into() });
+                    say.push(flow.say.added.clone());
+                } else {
+                    let outcome = format!("request taken down: {}", intent.label);
+                    self.attempts.push(Attempt { action: "take_request".into(), outcome });
+                    say.push(done.render(&|name| self.form.text(name).map(str::to_owned)));
                 }
-                let outcome = format!("request taken down: {}", intent.label);
-                self.attempts.push(Attempt { action: "take_request".into(), outcome });
-                say.push(done.render(&|name| self.form.text(name).map(str::to_owned)));
                 self.focus = Focus::Helped;
                 say.push(flow.say.helped.clone());
                 self.listen_after(say)
@@ -118,6 +120,7 @@ impl Intake {
             return self.failed_again(vec![line]);
         }
         if let Some(slot) = self.slot_name(SlotKind::Number) {
+            self.asked.remove(&slot);
             self.renew.insert(slot);
         }
         self.step(vec![line])

@@ -74,7 +74,7 @@ impl Intake {
         let flow = self.flow.clone();
         let Some(intent) = self.topic.and_then(|t| flow.intents.get(t)) else {
             self.focus = Focus::Open;
-            if let Some(first) = self.first_name() {
+            if let Some(first) = self.first_name().filter(|_| !std::mem::replace(&mut self.thanked, true)) {
                 say.push(format!("Thank you, {first}."));
             }
             say.push(flow.opening.clone());
@@ -89,7 +89,7 @@ impl Intake {
             say.extend(intent.acknowledge.clone());
         }
         for need in &intent.needs {
-            if self.is_missing(need)
+            if (self.is_missing(need) || self.is_half_a_name(need))
                 && let Some(question) = self.ask(need, false)
             {
                 say.push(question);
@@ -142,7 +142,7 @@ impl Intake {
                     say.push(flow.say.person_coming.clone());
                 }
             }
-            say.push(question);
+            say.push(if first { question } else { capital(&question) });
             return self.listen_after(say);
         }
         let said_already = !first;
@@ -309,6 +309,13 @@ impl Intake {
         true
     }
 
+    /// A single name is not enough to find or prove anybody; the full one is asked for once.
+    fn is_half_a_name(&self, slot: &str) -> bool {
+        let named = self.flow.slot(slot).is_some_and(|s| s.kind == SlotKind::PersonName);
+        let half = self.form.text(slot).is_some_and(|n| !n.contains(' '));
+        named && half && !self.identified && !self.asked.contains_key(slot)
+    }
+
     fn is_missing(&self, slot: &str) -> bool {
         if self.renew.contains(slot) {
             return true;
@@ -392,6 +399,11 @@ impl Intake {
 fn without(mut reply: Reply, line: Option<&str>) -> Reply {
     reply.say.retain(|l| Some(l.as_str()) != line);
     reply
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
 /// Digits one by one, so that they are not read as a quantity.

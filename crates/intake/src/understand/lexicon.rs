@@ -102,7 +102,7 @@ pub fn claims_account(words: &[Word]) -> Option<bool> {
     let text = text(words);
     if has(&text, NOT_MY_ACCOUNT) {
         Some(false)
-    } else if has(&text, MY_ACCOUNT) {
+    } else if has(&text, MY_ACCOUNT) || has(&text, &["the account holder"]) {
         Some(true)
     } else {
         None
@@ -207,6 +207,8 @@ const DENIALS: &[&str] = &[
 ];
 const DOES_NOT_HAVE: &[&str] = &[
     "i dont have",
+    "doesnt have",
+    "does not have",
     "i do not have",
     "dont have it",
     "dont have that",
@@ -312,6 +314,10 @@ const WAIT: &[&str] = &[
 ];
 const ASKS_MACHINE: &[&str] = &[
     "are you a robot",
+    "who am i talking",
+    "who am i speaking",
+    "who is this",
+    "what is this",
     "are you a bot",
     "are you a machine",
     "are you a computer",
@@ -406,6 +412,8 @@ const MY_ACCOUNT: &[&str] = &[
 ];
 const NOT_MY_ACCOUNT: &[&str] = &[
     "not the account holder",
+    "for the account holder",
+    "isnt the account holder",
     "not my account",
     "someone elses account",
     "not in my name",

@@ -71,7 +71,12 @@ fn amount(words: &[Word], start: usize, asked: bool) -> Option<Amount> {
         let (extra, end) = and_cents(words, end + 1);
         return Some(Amount { cents: dollars + extra, start, end });
     }
-    if !asked || words[start..end].iter().any(|w| w.norm.len() > 6 && w.is_numeral()) {
+    let counted =
+        words.get(end).is_some_and(|w| matches!(w.norm.as_str(), "times" | "time" | "days" | "items" | "orders"));
+    if counted
+        || !(asked || is_charged(words, start))
+        || words[start..end].iter().any(|w| w.norm.len() > 6 && w.is_numeral())
+    {
         return None;
     }
     // "two hundred twelve fifty", "212 50": what follows a sum without a unit is its cents.
@@ -81,6 +86,14 @@ fn amount(words: &[Word], start: usize, asked: bool) -> Option<Amount> {
         return Some(Amount { cents: dollars + rest, start, end: after });
     }
     Some(Amount { cents: dollars, start, end })
+}
+
+/// "billed two twelve fifty", "charged me 80", "a charge of 45": the number behind is money without its unit.
+fn is_charged(words: &[Word], at: usize) -> bool {
+    let before = |n: usize| at.checked_sub(n).and_then(|i| words.get(i)).map_or("", |w| w.norm.as_str());
+    let verb = |w: &str| matches!(w, "charged" | "billed" | "paid" | "debited");
+    let noun = |w: &str| matches!(w, "charge" | "refund" | "bill" | "amount" | "total" | "payment");
+    verb(before(1)) || (before(1) == "me" && verb(before(2))) || (before(1) == "of" && noun(before(2)))
 }
 
 /// "… and fifty cents", "… fifty" behind the word "dollars".
@@ -144,6 +157,8 @@ mod tests {
             ("two hundred twelve fifty", true, "$212.50"),
             ("450", true, "$450"),
             ("forty five fifty", true, "$45.50"),
+            ("I was billed two twelve fifty for order A-1042", false, "$212.50"),
+            ("they charged me 80", false, "$80"),
             ("it should have been $50 but you charged me $450", false, "$450"),
         ] {
             let words = words(said);
@@ -154,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_bare_number_is_no_money() {
-        for said in ["A 1042", "order 450", "five five five one two three four", "two items"] {
+        for said in ["A 1042", "order 450", "five five five one two three four", "two items", "billed 3 times"] {
             assert_eq!(amounts(&words(said), false), [], "{said}");
         }
     }

@@ -122,6 +122,23 @@ pub fn third_party(words: &[Word]) -> Option<ThirdParty> {
     None
 }
 
+/// "His name is Robert Hill", "her name's Ellen Park", "the account holder is Ellen Park".
+pub fn holder_named(words: &[Word]) -> Option<String> {
+    let cased = is_cased(words);
+    let norm = |i: usize| words.get(i).map_or("", |w| w.norm.as_str());
+    (0..words.len()).find_map(|at| {
+        let start = match (norm(at), norm(at + 1)) {
+            ("name", "is") if at > 0 && is_third_person(norm(at - 1)) => at + 2,
+            ("names", _) if at > 0 && is_third_person(norm(at - 1)) => at + 1,
+            ("holder", "is") | ("account", "is") => at + 2,
+            ("account", "of") | ("account", "for") => at + 2,
+            _ => return None,
+        };
+        let name = take_name(words, start, cased);
+        (!name.is_empty()).then(|| join(&name))
+    })
+}
+
 /// "her son", "his wife", in answer to "Am I speaking with …?": what that person is to the caller.
 pub fn kin_of_holder(words: &[Word]) -> Option<ThirdParty> {
     words.windows(2).find_map(|pair| {
@@ -197,8 +214,55 @@ pub fn sound_key(word: &str) -> String {
     out
 }
 
+/// Short forms that neither letters nor sound would match.
+fn is_short_for(short: &str, long: &str) -> bool {
+    const SHORT: &[(&str, &str)] = &[
+        ("dave", "david"),
+        ("bob", "robert"),
+        ("rob", "robert"),
+        ("bobby", "robert"),
+        ("bill", "william"),
+        ("will", "william"),
+        ("mike", "michael"),
+        ("liz", "elizabeth"),
+        ("beth", "elizabeth"),
+        ("betty", "elizabeth"),
+        ("kate", "katherine"),
+        ("cathy", "catherine"),
+        ("kathy", "kathleen"),
+        ("jim", "james"),
+        ("tom", "thomas"),
+        ("tony", "anthony"),
+        ("joe", "joseph"),
+        ("sam", "samuel"),
+        ("sam", "samantha"),
+        ("sue", "susan"),
+        ("peggy", "margaret"),
+        ("maggie", "margaret"),
+        ("dick", "richard"),
+        ("rick", "richard"),
+        ("ted", "edward"),
+        ("ed", "edward"),
+        ("andy", "andrew"),
+        ("becky", "rebecca"),
+        ("chuck", "charles"),
+        ("jack", "john"),
+        ("larry", "lawrence"),
+        ("hank", "henry"),
+        ("harry", "henry"),
+        ("nancy", "anne"),
+        ("vicky", "victoria"),
+    ];
+    SHORT.contains(&(short, long)) || (short.len() >= 3 && long.starts_with(short))
+}
+
+fn is_third_person(word: &str) -> bool {
+    matches!(word, "his" | "her" | "their" | "hers")
+        || (word.ends_with('s') && relation(&word[..word.len() - 1]).is_some())
+}
+
 fn alike(a: &str, b: &str) -> bool {
-    if a == b {
+    if a == b || is_short_for(a, b) || is_short_for(b, a) {
         return true;
     }
     let close = strsim::jaro_winkler(a, b);
@@ -215,6 +279,8 @@ fn parts(name: &str) -> Vec<String> {
 fn intro(words: &[Word], at: usize) -> Option<usize> {
     let norm = |i: usize| words.get(at + i).map_or("", |w| w.norm.as_str());
     match (norm(0), norm(1), norm(2)) {
+        // "His name is …" introduces someone else.
+        ("name" | "names", ..) if at > 0 && is_third_person(&words[at - 1].norm) => None,
         ("name", "is", "actually") => Some(at + 3),
         ("name", "is", _) | ("names", "is", _) => Some(at + 2),
         ("names" | "name", _, _) if at > 0 && words[at - 1].norm == "my" => Some(at + 1),

@@ -119,6 +119,11 @@ impl Alternative {
 fn is_unwanted(words: &[Word], start: usize) -> bool {
     let clause = words[..start].iter().rev().take(6).take_while(|w| w.gap == Gap::None).count();
     let before: Vec<&str> = words[start - clause..start].iter().map(|w| w.norm.as_str()).collect();
+    let first = words.get(start).map_or("", |w| w.norm.as_str());
+    let refused = matches!(before.last(), Some(&("dont" | "not" | "didnt" | "never" | "doesnt")));
+    if refused && matches!(first, "want" | "wanna" | "need" | "like" | "wish") {
+        return true;
+    }
     before.windows(2).any(|pair| {
         matches!(
             pair,
@@ -185,6 +190,7 @@ mod tests {
     #[test]
     fn passes_over_what_is_not_wanted() {
         assert!(!found("talk to a person", "I don't want to talk to a person"));
+        assert!(!found("need|want .. person", "No, I don't need a person. I need my package"));
         assert!(found("talk to a person", "I don't want this, let me talk to a person"));
         assert!(found("refund", "I did not get my refund"));
     }

@@ -1,13 +1,18 @@
 //! A shop with three customers, on the default flow.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use baton_intake::{ContactView, Flow, OrderView, compile, raw};
 
 pub const DEFAULT_FLOW: &str = include_str!("../../flows/orders.toml");
 
 pub fn flow() -> Arc<Flow> {
+    static FLOW: OnceLock<Arc<Flow>> = OnceLock::new();
+    FLOW.get_or_init(default_flow).clone()
+}
+
+fn default_flow() -> Arc<Flow> {
     let raw: raw::Flows = toml::from_str(DEFAULT_FLOW).unwrap();
     compile(raw, &["support".to_owned()]).unwrap().remove("orders").unwrap()
 }

@@ -21,6 +21,8 @@ fn hears_introductions() {
         ("I'm Italian and my order is late.", Some("Italian")),
         ("This is about my bill.", None),
         ("I am John.", Some("John")),
+        ("His name is Robert Hill. My name is Susan Hill.", Some("Susan Hill")),
+        ("My mother's name is Ellen Park.", None),
     ] {
         let heard = introduced(&words(text));
         assert_eq!(heard.map(|n| n.to_lowercase()), name.map(str::to_lowercase), "{text}");
@@ -81,6 +83,8 @@ fn tells_names_apart() {
         ("Katherine Lee", "Catherine Lee"),
         ("Sean O'Brien", "Sean O'Brien"),
         ("Maria Elena Gomez", "Maria Gomez"),
+        ("Dave Chen", "David Chen"),
+        ("Jen Brooks", "Jennifer Brooks"),
     ] {
         assert!(same(heard, known), "{heard} / {known}");
     }
