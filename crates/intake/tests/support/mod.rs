@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use baton_intake::{ContactView, Flow, OrderView, compile, raw};
 
-pub const DEFAULT_FLOW: &str = include_str!("../../flows/orders.toml");
+pub const DEFAULT_FLOW: &str = include_str!("../../../../sip-configs/flows/orders.toml");
 
 pub fn flow() -> Arc<Flow> {
     static FLOW: OnceLock<Arc<Flow>> = OnceLock::new();
