@@ -1,1 +1,30 @@
-//! The SIP front end: guards, messages, transactions, dialogs, registrar, transports.
+//! The SIP front end: guards, messages, transactions, dialogs, registrar and transports behind one endpoint.
+//!
+//! It is not the call: it decides nothing about who is answered, only how SIP says it. Bytes pass the [`guard`], become
+//! messages through `sipx-sip` (named in this crate alone), go through transactions to dialogs and the registrar, and come
+//! out as [`SipEvent`]s; [`SipCommand`]s go the other way. The part that decides ([`Core`]) knows no socket and no
+//! clock; [`start`] stands beside it, owns the sockets and one task that owns the core.
+//!
+//! What must always hold: nothing is parsed before its size is known to be harmless; every request gets the RFC's answer
+//! or the RFC's silence; a leg ends with exactly one [`SipEvent::Failed`] or [`SipEvent::Ended`]; no transaction, dialog
+//! or timer outlives its purpose.
+
+mod api;
+mod auth;
+mod core;
+mod endpoint;
+mod flow;
+pub mod guard;
+mod registrar;
+pub mod sdp;
+mod tcp;
+mod timer;
+mod wire;
+
+pub use api::{
+    ContactView, EndCause, ExtensionAuth, LegId, Limits, Listen, Party, SipCommand, SipConfig, SipEvent, Transport,
+};
+pub use auth::Ha1;
+pub use core::{Core, CoreOutput, Sizes};
+pub use endpoint::{Gone, SipHandle, StartError, start};
+pub use flow::{ConnectionId, Flow, Listener};

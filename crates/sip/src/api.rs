@@ -1,0 +1,379 @@
+//! What the house sees of SIP: configuration, events, commands. Plain data, no behaviour.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::auth::Ha1;
+
+/// One SIP leg: a dialog, or what is on its way to become one. Legs we place come from `SipHandle::new_leg`, legs
+/// that come in are numbered by the endpoint; the two never collide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// The transports spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// Datagrams; transactions retransmit.
+    Udp,
+    /// Streams, cut by Content-Length.
+    Tcp,
+}
+
+impl Transport {
+    /// The token of a Via header.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+        })
+    }
+}
+
+/// One address to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Over what.
+    pub transport: Transport,
+    /// Where; port 0 takes any free one.
+    pub bind: SocketAddr,
+}
+
+/// An extension that may register, and the hashes of its password.
+#[derive(Debug, Clone)]
+pub struct ExtensionAuth {
+    /// The user part of its address of record, and its digest user name.
+    pub ext: String,
+    /// What its phone must prove to know.
+    pub ha1: Ha1,
+}
+
+/// Bounds that keep a hostile or broken network from eating the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Live legs; one more INVITE gets 503 with Retry-After.
+    pub legs: usize,
+    /// Transactions in memory; above it requests get 503 before state is made.
+    pub transactions: usize,
+    /// Contacts of one extension.
+    pub contacts: usize,
+    /// Shortest registration granted; a shorter wish gets 423.
+    pub min_expires: Duration,
+    /// Longest registration granted; a longer wish is shortened.
+    pub max_expires: Duration,
+    /// How long a call we placed may ring before it is taken for dead (RFC 3261 §16.6 timer C).
+    pub ring: Duration,
+    /// TCP connections in all.
+    pub connections: usize,
+    /// TCP connections of one address.
+    pub connections_per_peer: usize,
+    /// How long a TCP peer may take to finish a message it began, or to send its first.
+    pub tcp_patience: Duration,
+    /// How long a TCP connection may be silent.
+    pub tcp_idle: Duration,
+    /// Events that may wait for the house before new calls are refused.
+    pub events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            legs: 4_000,
+            transactions: 100_000,
+            contacts: 8,
+            min_expires: Duration::from_secs(60),
+            max_expires: Duration::from_secs(3_600),
+            ring: Duration::from_secs(180),
+            connections: 2_000,
+            connections_per_peer: 200,
+            tcp_patience: Duration::from_secs(20),
+            tcp_idle: Duration::from_secs(3_900),
+            events: 4_096,
+        }
+    }
+}
+
+/// What the endpoint must know.
+#[derive(Debug, Clone)]
+pub struct SipConfig {
+    /// Where it listens.
+    pub listen: Vec<Listen>,
+    /// The address written into Via and Contact where a listener is bound to the unspecified address. `None` takes that
+    /// of the default route.
+    pub advertised: Option<IpAddr>,
+    /// Digest realm, and the host of our own addresses.
+    pub domain: String,
+    /// Value of `Server` and `User-Agent`.
+    pub user_agent: String,
+    /// Who may register.
+    pub extensions: Vec<ExtensionAuth>,
+    /// Users that are answered (DIDs, names); all others get 404. `*` answers any.
+    pub numbers: Vec<String>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            listen: Vec::new(),
+            advertised: None,
+            domain: "baton.localhost".into(),
+            user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
+            extensions: Vec::new(),
+            numbers: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Somebody named in a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Party {
+    /// User part of the URI, unescaped, without its parameters; of a `tel:` URI the number.
+    pub user: String,
+    /// Host part; empty for `tel:`.
+    pub host: String,
+    /// Display name.
+    pub display: Option<String>,
+    /// User part of P-Asserted-Identity (RFC 3325). Worth what the peer that sent it is worth.
+    pub asserted: Option<String>,
+}
+
+/// Why an offered or established leg ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndCause {
+    /// BYE, theirs or ours.
+    Bye,
+    /// The caller gave up before our answer.
+    Cancel,
+    /// Our 2xx was never acknowledged (RFC 3261 §13.3.1.4); BYE was sent.
+    NoAck,
+    /// The peer cannot be reached any more.
+    TransportError,
+    /// The session was not refreshed in time (RFC 4028); BYE was sent.
+    SessionExpired,
+}
+
+/// Where an extension is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactView {
+    /// Contact URI.
+    pub uri: String,
+    /// Where its REGISTER came from, and where its calls go.
+    pub source: SocketAddr,
+    /// Over what.
+    pub transport: Transport,
+    /// Its User-Agent.
+    pub user_agent: Option<String>,
+}
+
+/// What the endpoint tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "events are few and pass by value through one channel")]
+pub enum SipEvent {
+    /// Somebody calls; 100 is sent, the rest is up to `Ring`, `Answer`, `Reject`.
+    Incoming {
+        /// The new leg.
+        leg: LegId,
+        /// Call-ID.
+        call_id: String,
+        /// The caller.
+        from: Party,
+        /// The number called: the Request-URI, not the To header, which a forwarding carrier leaves as it was.
+        to: Party,
+        /// Their offer; `None` asks for ours in the 2xx.
+        sdp: Option<String>,
+        /// Where the request came from.
+        source: SocketAddr,
+        /// Their User-Agent.
+        user_agent: Option<String>,
+    },
+    /// A 18x on a call we placed.
+    Progress {
+        /// Which leg.
+        leg: LegId,
+        /// Status.
+        code: u16,
+        /// Early media, if it came.
+        sdp: Option<String>,
+    },
+    /// 2xx on a call we placed; the ACK is sent.
+    Answered {
+        /// Which leg.
+        leg: LegId,
+        /// Their answer.
+        sdp: Option<String>,
+    },
+    /// The ACK for our 2xx to an INVITE or re-INVITE.
+    Confirmed {
+        /// Which leg.
+        leg: LegId,
+        /// Their answer, where the offer was ours (an INVITE without SDP).
+        sdp: Option<String>,
+    },
+    /// A call we placed was not taken. The leg is gone.
+    Failed {
+        /// Which leg.
+        leg: LegId,
+        /// Their final status; 480 nobody registered, 408 nothing came back, 487 after our own cancel.
+        code: u16,
+        /// The reason phrase, or ours.
+        reason: String,
+    },
+    /// The leg is gone, by whose doing ever (but not after our own `Reject`).
+    Ended {
+        /// Which leg.
+        leg: LegId,
+        /// How.
+        cause: EndCause,
+        /// Their Reason header (RFC 3326), if any.
+        reason: Option<String>,
+    },
+    /// re-INVITE or UPDATE: answer with `AnswerReoffer`.
+    Reoffer {
+        /// Which leg.
+        leg: LegId,
+        /// Their offer; `None` asks for ours.
+        sdp: Option<String>,
+    },
+    /// A digit by INFO.
+    InfoDigit {
+        /// Which leg.
+        leg: LegId,
+        /// `0`-`9`, `*`, `#`, `A`-`D`.
+        digit: char,
+    },
+    /// A contact was registered or refreshed.
+    Registered {
+        /// Whose.
+        ext: String,
+        /// Contact URI.
+        contact: String,
+        /// Seconds granted.
+        expires_s: u32,
+    },
+    /// An extension's last contact is gone.
+    Unregistered {
+        /// Whose.
+        ext: String,
+    },
+}
+
+impl SipEvent {
+    /// The leg it is about.
+    pub fn leg(&self) -> Option<LegId> {
+        match self {
+            Self::Incoming { leg, .. }
+            | Self::Progress { leg, .. }
+            | Self::Answered { leg, .. }
+            | Self::Confirmed { leg, .. }
+            | Self::Failed { leg, .. }
+            | Self::Ended { leg, .. }
+            | Self::Reoffer { leg, .. }
+            | Self::InfoDigit { leg, .. } => Some(*leg),
+            Self::Registered { .. } | Self::Unregistered { .. } => None,
+        }
+    }
+}
+
+/// What the endpoint is told. A command that does not fit its leg's state is ignored and logged at debug.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SipCommand {
+    /// 180 Ringing.
+    Ring {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// 200 with our description.
+    Answer {
+        /// Which leg.
+        leg: LegId,
+        /// Answer, or offer where none came.
+        sdp: String,
+    },
+    /// A final refusal.
+    Reject {
+        /// Which leg.
+        leg: LegId,
+        /// 3xx to 6xx.
+        code: u16,
+        /// Reason phrase; `None` takes the RFC's.
+        reason: Option<String>,
+    },
+    /// Calls an extension at all its contacts; the first 2xx wins.
+    Invite {
+        /// A new leg.
+        leg: LegId,
+        /// Whom.
+        ext: String,
+        /// User part of From.
+        from_user: String,
+        /// Display name of From.
+        from_display: Option<String>,
+        /// More header fields, such as `X-Baton-Call-ID`.
+        headers: Vec<(String, String)>,
+        /// Our offer.
+        sdp: String,
+    },
+    /// Calls a URI. A host name is resolved before.
+    InviteUri {
+        /// A new leg.
+        leg: LegId,
+        /// `sip:` URI.
+        uri: String,
+        /// User part of From.
+        from_user: String,
+        /// Display name of From.
+        from_display: Option<String>,
+        /// More header fields.
+        headers: Vec<(String, String)>,
+        /// Our offer.
+        sdp: String,
+    },
+    /// Stops a call we placed that is not answered yet. `Failed` with 487 comes at once; an answer that crosses it is
+    /// acknowledged and hung up.
+    Cancel {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// Ends an established leg.
+    Bye {
+        /// Which leg.
+        leg: LegId,
+        /// Reason value (RFC 3326), as `Q.850;cause=16;text="…"`.
+        reason: Option<String>,
+    },
+    /// Answers a `Reoffer`.
+    AnswerReoffer {
+        /// Which leg.
+        leg: LegId,
+        /// Our description, or a status such as 488.
+        sdp: Result<String, u16>,
+    },
+}
+
+impl SipCommand {
+    /// The leg it is about.
+    pub fn leg(&self) -> LegId {
+        match self {
+            Self::Ring { leg }
+            | Self::Answer { leg, .. }
+            | Self::Reject { leg, .. }
+            | Self::Invite { leg, .. }
+            | Self::InviteUri { leg, .. }
+            | Self::Cancel { leg }
+            | Self::Bye { leg, .. }
+            | Self::AnswerReoffer { leg, .. } => *leg,
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! Calls we place: INVITE to one or several places at once, what comes back, CANCEL, and the races between them
+//! (RFC 3261 §9.1, §13.2; RFC 6026).
+//!
+//! A leg forks as several INVITEs, each with a Call-ID and From tag of its own: a phone that registered twice would take two
+//! copies of one INVITE for a loop (482). A fork outlives its leg as long as its transaction does, and then needs no leg:
+//! a 2xx nobody wants is acknowledged and hung up.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tracing::{debug, info};
+
+use super::dialog::Dialog;
+use super::transactions::{Fork, Purpose, TIMEOUT, TxId};
+use super::{Core, Deadline, Leg, LegTimer, Phase, escape_user};
+use crate::api::{LegId, SipEvent};
+use crate::flow::Flow;
+use crate::wire::{self, HeaderName, Message, Method, Request, Response, Uri};
+
+/// What a call we place is made of.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub from_user: String,
+    pub from_display: Option<String>,
+    pub headers: Vec<(String, String)>,
+    pub sdp: String,
+}
+
+/// A call we place, not answered yet.
+#[derive(Debug)]
+pub(super) struct Placing {
+    forks: Vec<TxId>,
+    /// Final answers of forks that are over.
+    refusals: Vec<(u16, String)>,
+    began: Instant,
+}
+
+/// One place to call.
+struct Target {
+    uri: Uri,
+    flow: Flow,
+    behind_nat: bool,
+}
+
+impl Core {
+    pub(super) fn invite_extension(&mut self, now: Instant, leg: LegId, ext: &str, draft: &Draft) {
+        let bindings: Vec<_> = self.registrar.contacts(now, ext).map(|b| (b.uri.clone(), b.flow)).collect();
+        let targets: Vec<Target> = bindings
+            .into_iter()
+            .filter_map(|(uri, flow)| {
+                let uri = Uri::parse(Bytes::from(uri)).ok()?;
+                let behind_nat = wire::uri_addr(&uri).is_none_or(|addr| addr.ip() != flow.remote.ip());
+                Some(Target { uri, flow, behind_nat })
+            })
+            .collect();
+        if targets.is_empty() {
+            return self.fail(leg, 480, format!("{ext} is not registered"));
+        }
+        self.place(now, leg, targets, draft);
+    }
+
+    pub(super) fn invite_uri(&mut self, now: Instant, leg: LegId, uri: &str, addr: Option<SocketAddr>, draft: &Draft) {
+        let Some(uri) =
+            Uri::parse(Bytes::copy_from_slice(uri.as_bytes())).ok().filter(|u| u.scheme().is_sip() && !u.has_headers())
+        else {
+            return self.fail(leg, 400, format!("{uri:?} is not a SIP URI"));
+        };
+        let (Some(addr), Some(transport)) = (addr.or_else(|| wire::uri_addr(&uri)), wire::uri_transport(&uri)) else {
+            return self.fail(leg, 503, format!("no address for {}", wire::uri_text(&uri)));
+        };
+        let Some(flow) = self.flow_to(transport, addr) else {
+            return self.fail(leg, 503, format!("no {transport} listener reaches {addr}"));
+        };
+        self.place(now, leg, vec![Target { uri, flow, behind_nat: false }], draft);
+    }
+
+    fn place(&mut self, now: Instant, leg: LegId, targets: Vec<Target>, draft: &Draft) {
+        if self.legs.contains_key(&leg) {
+            return debug!(leg = leg.0, "a leg is placed once");
+        }
+        let placing = Placing { forks: Vec::new(), refusals: Vec::new(), began: now };
+        let mut state = Leg::new(Phase::Placing(placing), draft.from_user.clone());
+        let sdp = Self::describe(&mut state, &draft.sdp);
+        self.legs.insert(leg, state);
+        let mut forks = Vec::new();
+        for target in targets {
+            let tag = self.random_hex();
+            let mut invite = self.draft_invite(&target, draft, &tag);
+            let (flow, behind_nat) = (target.flow, target.behind_nat);
+            self.add_via(&mut invite, flow);
+            let body = wire::finish(&mut invite.headers, Some(&sdp));
+            invite.set_body(body);
+            let fork = Fork {
+                leg,
+                local_tag: tag,
+                behind_nat,
+                unwanted: false,
+                cancelled: false,
+                provisional: false,
+                acks: Vec::new(),
+            };
+            forks.extend(self.tx.send(now, invite, flow, Purpose::Call(Box::new(fork))));
+        }
+        if let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) {
+            placing.forks = forks;
+        }
+        self.timers.set(now + self.config.limits.ring, Deadline::Leg(leg, LegTimer::Ring));
+    }
+
+    fn draft_invite(&mut self, target: &Target, draft: &Draft, tag: &str) -> Request {
+        let mut invite = Request::new(Method::Invite, target.uri.clone());
+        let call_id = format!("{}@{}", self.random_hex(), target.flow.local.ip());
+        let display = draft
+            .from_display
+            .as_deref()
+            .map(|d| d.replace(|c: char| c.is_control(), " ").replace('\\', "\\\\").replace('"', "\\\""));
+        let display = display.map(|d| format!("\"{d}\" ")).unwrap_or_default();
+        let from = format!("{display}<sip:{}@{}>;tag={tag}", escape_user(&draft.from_user), self.config.domain);
+        let headers = &mut invite.headers;
+        wire::push(headers, HeaderName::MaxForwards, "70");
+        wire::push(headers, HeaderName::From, from);
+        wire::push(headers, HeaderName::To, format!("<{}>", wire::uri_text(&target.uri)));
+        wire::push(headers, HeaderName::CallId, call_id);
+        wire::push(headers, HeaderName::CSeq, "1 INVITE");
+        wire::push(headers, HeaderName::Contact, Self::contact(&draft.from_user, target.flow));
+        wire::push(headers, HeaderName::Allow, wire::ALLOW);
+        wire::push(headers, HeaderName::UserAgent, &*self.config.user_agent);
+        for (name, value) in &draft.headers {
+            wire::push(headers, wire::named(name), &**value);
+        }
+        invite
+    }
+
+    /// A response to an INVITE of a call we placed.
+    pub(super) fn on_call_response(&mut self, now: Instant, id: TxId, response: &Response) {
+        let code = response.status.code();
+        let Some(fork) = self.tx.fork_mut(id) else { return };
+        let leg = fork.leg;
+        match code {
+            100..=199 => {
+                fork.provisional = true;
+                if fork.unwanted {
+                    return self.send_cancel(now, id);
+                }
+                if code > 100 && self.legs.contains_key(&leg) {
+                    let sdp = wire::sdp_of(&response.headers, response.body());
+                    self.events.push_back(SipEvent::Progress { leg, code, sdp });
+                }
+            }
+            200..=299 => self.on_call_answered(now, id, response),
+            _ => self.on_call_failure(now, id, code, &String::from_utf8_lossy(&response.reason)),
+        }
+    }
+
+    /// A 2xx: the first of a leg wins. A repeated one gets its ACK again; one that lost or came too late, ACK and BYE.
+    fn on_call_answered(&mut self, now: Instant, id: TxId, response: &Response) {
+        let Some((invite, flow, _)) = self.tx.client(id) else { return };
+        let (invite, sequence) = (invite.clone(), wire::cseq(&invite.headers).map_or(1, |c| c.sequence));
+        let theirs = wire::tag(&response.headers, &HeaderName::To).unwrap_or_default();
+        let Some(fork) = self.tx.fork_mut(id) else { return };
+        if let Some((_, flow, bytes)) = fork.acks.iter().find(|(tag, ..)| *tag == theirs) {
+            let (flow, bytes) = (*flow, bytes.clone());
+            return self.send_bytes(flow, bytes);
+        }
+        let (leg, unwanted) = (fork.leg, fork.unwanted);
+        let mut dialog = Dialog::uac(&invite, response, &fork.local_tag, flow, fork.behind_nat);
+        let (ack_flow, ack) = self.ack(&dialog, sequence);
+        if let Some(fork) = self.tx.fork_mut(id) {
+            fork.acks.push((theirs, ack_flow, ack.clone()));
+        }
+        self.send_bytes(ack_flow, ack);
+        let wins = !unwanted && matches!(self.legs.get(&leg), Some(Leg { phase: Phase::Placing(_), .. }));
+        if !wins {
+            debug!(leg = leg.0, "an answer nobody waits for is hung up");
+            return self.send_bye(now, &mut dialog, Some("SIP;cause=200;text=\"Call completed elsewhere\"".into()));
+        }
+        self.dialogs.insert(dialog.local_tag.clone(), leg);
+        let Some(state) = self.legs.get_mut(&leg) else { return };
+        state.dialog = Some(dialog);
+        let Phase::Placing(placing) = std::mem::replace(&mut state.phase, Phase::Up) else { return };
+        for other in placing.forks.into_iter().filter(|other| *other != id) {
+            self.give_up_fork(now, other);
+        }
+        // RFC 3261 §13.2.2.4 leaves 2xx that another proxy's fork answers: those of this INVITE are unwanted from now on.
+        if let Some(fork) = self.tx.fork_mut(id) {
+            fork.unwanted = true;
+        }
+        let sdp = wire::sdp_of(&response.headers, response.body());
+        self.events.push_back(SipEvent::Answered { leg, sdp });
+        self.start_session_timer(now, leg, &response.headers);
+    }
+
+    /// A fork has failed; the leg has when all have.
+    pub(super) fn on_call_failure(&mut self, now: Instant, id: TxId, code: u16, reason: &str) {
+        let Some(fork) = self.tx.fork_mut(id) else { return };
+        let leg = fork.leg;
+        let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) else { return };
+        placing.forks.retain(|f| *f != id);
+        placing.refusals.push((code, reason.to_owned()));
+        // RFC 3261 §16.7 step 5: 6xx ends them all.
+        let rest = if code >= 600 { std::mem::take(&mut placing.forks) } else { Vec::new() };
+        let over = placing.forks.is_empty();
+        let best = placing.refusals.iter().min_by_key(|(code, _)| rank(*code)).cloned();
+        for other in rest {
+            self.give_up_fork(now, other);
+        }
+        if let Some((code, reason)) = best.filter(|_| over) {
+            self.fail(leg, code, reason);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, now: Instant, leg: LegId) {
+        match self.legs.get_mut(&leg).map(|l| &mut l.phase) {
+            Some(Phase::Placing(_)) => self.cancel_with(now, leg, 487, "cancelled"),
+            // It was answered while the command was on its way.
+            Some(Phase::Up) => self.hang_up(now, leg, Some("SIP;cause=487;text=\"cancelled\"".into())),
+            _ => debug!(leg = leg.0, "nothing to cancel"),
+        }
+    }
+
+    pub(super) fn on_ring_timer(&mut self, now: Instant, leg: LegId) {
+        let ring = self.config.limits.ring;
+        if matches!(self.legs.get(&leg), Some(Leg { phase: Phase::Placing(p), .. }) if now >= p.began + ring) {
+            self.cancel_with(now, leg, 408, "rang too long");
+        }
+    }
+
+    fn cancel_with(&mut self, now: Instant, leg: LegId, code: u16, reason: &str) {
+        let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) else { return };
+        for fork in std::mem::take(&mut placing.forks) {
+            self.give_up_fork(now, fork);
+        }
+        self.fail(leg, code, reason.to_owned());
+    }
+
+    /// Nobody wants this fork any more: CANCEL it, now or once something was heard of it (RFC 3261 §9.1).
+    fn give_up_fork(&mut self, now: Instant, id: TxId) {
+        let Some(fork) = self.tx.fork_mut(id) else { return };
+        fork.unwanted = true;
+        if fork.provisional {
+            self.send_cancel(now, id);
+        }
+    }
+
+    fn send_cancel(&mut self, now: Instant, id: TxId) {
+        let Some((invite, flow, true)) = self.tx.client(id) else { return };
+        let mut cancel = Request::new(Method::Cancel, invite.uri.clone());
+        for name in [
+            HeaderName::Via,
+            HeaderName::Route,
+            HeaderName::MaxForwards,
+            HeaderName::From,
+            HeaderName::To,
+            HeaderName::CallId,
+        ] {
+            for header in invite.headers.get_all(&name) {
+                cancel.headers.push(header.clone());
+            }
+        }
+        let sequence = wire::cseq(&invite.headers).map_or(1, |c| c.sequence);
+        wire::push(&mut cancel.headers, HeaderName::CSeq, format!("{sequence} CANCEL"));
+        wire::finish(&mut cancel.headers, None);
+        let Some(fork) = self.tx.fork_mut(id) else { return };
+        if std::mem::replace(&mut fork.cancelled, true) {
+            return;
+        }
+        self.tx.send(now, cancel, flow, Purpose::Farewell);
+        self.timers.set(now + TIMEOUT, Deadline::GiveUp(id));
+    }
+
+    /// The ACK of a 2xx, ready to send.
+    pub(super) fn ack(&mut self, dialog: &Dialog, sequence: u32) -> (Flow, Bytes) {
+        let (mut ack, flow) = dialog.ack(sequence);
+        self.add_via(&mut ack, flow);
+        wire::finish(&mut ack.headers, None);
+        (flow, Message::Request(ack).to_bytes())
+    }
+
+    /// A call we placed is not taken: the leg is gone.
+    fn fail(&mut self, leg: LegId, code: u16, reason: String) {
+        info!(leg = leg.0, code, reason, "call was not taken");
+        self.forget(leg);
+        self.events.push_back(SipEvent::Failed { leg, code, reason });
+    }
+}
+
+/// The best of several refusals (RFC 3261 §16.7 step 6): 6xx, then what says most about the person called; silence and
+/// broken phones say least.
+fn rank(code: u16) -> u16 {
+    match code {
+        600.. => 0,
+        408 | 503 => 900,
+        500..=599 => 800,
+        code => code,
+    }
+}

@@ -1,0 +1,438 @@
+//! The transaction tables: `sipx-sip`'s four machines (RFC 3261 §17, RFC 6026), where each sends, and its deadlines.
+//!
+//! The machines are driven, not changed. What is ours: matching, the flow of each transaction, deadlines, and memory. A
+//! finished server transaction keeps only the bytes it may have to repeat. Outputs come out in order; what is for the
+//! core comes back from the call that caused it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sipx_sip::transaction::{ClientState, ServerState};
+use sipx_sip::{ClientTransaction, Output, Reliability, ServerTransaction, Timer, Timers, TransactionKey, TuEvent};
+
+use crate::api::{LegId, Transport};
+use crate::flow::Flow;
+use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
+
+/// 64·T1: how long anything is waited for (RFC 3261 §17.1.1.2).
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(32);
+/// T1, the estimate of a round trip.
+pub(crate) const T1: Duration = Duration::from_millis(500);
+/// T2, the longest pause between two repetitions.
+pub(crate) const T2: Duration = Duration::from_secs(4);
+
+/// A transaction's number within this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct TxId(u64);
+
+/// What a client transaction is for.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// A call we place, or one fork of it.
+    Call(Box<Fork>),
+    /// A request within a leg's dialog whose answer matters.
+    Refresh(LegId),
+    /// BYE, CANCEL: the answer is only awaited.
+    Farewell,
+}
+
+/// One INVITE of a call we place.
+#[derive(Debug)]
+pub(crate) struct Fork {
+    pub leg: LegId,
+    pub local_tag: String,
+    pub behind_nat: bool,
+    /// The call was given up or won elsewhere: CANCEL, and hang up on whoever answers all the same.
+    pub unwanted: bool,
+    pub cancelled: bool,
+    pub provisional: bool,
+    /// The ACKs sent, by To tag, to be repeated when their 2xx is.
+    pub acks: Vec<(String, Flow, Bytes)>,
+}
+
+/// What the tables want done outside.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Send(Flow, Bytes),
+    Timer(Instant, TxId, Timer),
+}
+
+/// What a transaction tells the core.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub id: TxId,
+    pub event: TuEvent,
+}
+
+/// Where a request that came in belongs.
+#[derive(Debug)]
+pub(crate) enum Routed {
+    /// To a transaction we have; it was dealt with.
+    Known(Vec<Told>),
+    /// To none.
+    New(Box<Request>),
+}
+
+#[derive(Debug)]
+enum Machine {
+    Server(ServerTransaction),
+    /// A server transaction that has sent its final answer: repeats it (none for an INVITE's 2xx, which is the dialog's),
+    /// passes ACKs on, ends with `timer`.
+    Spent {
+        answer: Option<Bytes>,
+        timer: Timer,
+    },
+    Client(ClientTransaction, Purpose),
+}
+
+#[derive(Debug)]
+struct Entry {
+    machine: Machine,
+    key: TransactionKey,
+    /// RFC 3261 §8.2.2.2: Call-ID, From tag, CSeq number; of a request outside of dialogs that is being answered.
+    merge: Option<MergeKey>,
+    flow: Flow,
+    /// The leg an INVITE or UPDATE that came in belongs to.
+    leg: Option<LegId>,
+    deadlines: Vec<(Timer, Instant)>,
+}
+
+type MergeKey = (String, String, u32, Method);
+
+/// All transactions.
+#[derive(Debug)]
+pub(crate) struct Transactions {
+    entries: HashMap<TxId, Entry>,
+    /// By key and transport: a copy that came by another transport is another path's, not a repetition.
+    servers: HashMap<(TransactionKey, Transport), TxId>,
+    clients: HashMap<TransactionKey, TxId>,
+    merges: HashMap<MergeKey, TxId>,
+    effects: Vec<Effect>,
+    timers: Timers,
+    last: u64,
+}
+
+impl Transactions {
+    pub fn new() -> Self {
+        let timers = Timers { t1: T1, t2: T2, t4: Duration::from_secs(5) };
+        let (entries, servers, clients, merges) = Default::default();
+        Self { entries, servers, clients, merges, effects: Vec::new(), timers, last: 0 }
+    }
+
+    /// Client and server transactions.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What is to be done outside, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Brings a request to the transaction it belongs to. A known one is repeated from there.
+    pub fn route(&mut self, now: Instant, request: Box<Request>, transport: Transport) -> Routed {
+        let Some(id) = server_key(&request).and_then(|key| self.find_server(&key, transport)) else {
+            return Routed::New(request);
+        };
+        let Some(entry) = self.entries.get_mut(&id) else { return Routed::New(request) };
+        let outputs = match &mut entry.machine {
+            Machine::Server(tx) => tx.on_request(&request),
+            Machine::Spent { timer: Timer::L, .. } if request.method == Method::Ack => {
+                return Routed::Known(vec![Told { id, event: TuEvent::Ack(request) }]);
+            }
+            Machine::Spent { answer, .. } => {
+                let repeat = answer.clone().map(|bytes| Effect::Send(entry.flow, bytes));
+                self.effects.extend(repeat);
+                Vec::new()
+            }
+            Machine::Client(..) => Vec::new(),
+        };
+        Routed::Known(self.apply(now, id, outputs))
+    }
+
+    /// The transaction of the INVITE a CANCEL means (RFC 3261 §9.2).
+    pub fn cancelled(&self, cancel: &Request, transport: Transport) -> Option<TxId> {
+        let mut invite = cancel.clone();
+        invite.method = Method::Invite;
+        self.find_server(&server_key(&invite)?, transport)
+    }
+
+    /// Whether another copy of this request, by another path, is being answered already (RFC 3261 §8.2.2.2).
+    pub fn is_merged(&self, request: &Request) -> bool {
+        merge_key(request).is_some_and(|key| self.merges.contains_key(&key))
+    }
+
+    /// Makes the server transaction of a new request, answered along `flow`. `None` without a usable Via.
+    pub fn serve(&mut self, now: Instant, request: &Request, flow: Flow, leg: Option<LegId>) -> Option<TxId> {
+        let key = server_key(request)?;
+        let merge = if wire::tag(&request.headers, &HeaderName::To).is_none() { merge_key(request) } else { None };
+        let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
+        let id = self.insert(key.clone(), Machine::Server(tx), flow, merge.clone());
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.leg = leg;
+        }
+        self.servers.insert((key, flow.transport), id);
+        if let Some(merge) = merge {
+            self.merges.insert(merge, id);
+        }
+        // The first output hands the request to the core, which has it; the second is the 100 after 200 ms.
+        self.apply(now, id, outputs);
+        Some(id)
+    }
+
+    /// Sends an answer by a server transaction.
+    pub fn respond(&mut self, now: Instant, id: TxId, response: Response) -> Vec<Told> {
+        let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
+            Some(Machine::Server(tx)) => tx.on_tu_response(response),
+            _ => Vec::new(),
+        };
+        let told = self.apply(now, id, outputs);
+        self.shrink(id);
+        told
+    }
+
+    /// The request of a server transaction that still waits for its final answer.
+    pub fn pending_request(&self, id: TxId) -> Option<&Request> {
+        match &self.entries.get(&id)?.machine {
+            Machine::Server(tx) if matches!(tx.state(), ServerState::Trying | ServerState::Proceeding) => {
+                Some(tx.request())
+            }
+            _ => None,
+        }
+    }
+
+    /// Where a transaction sends.
+    pub fn flow_of(&self, id: TxId) -> Option<Flow> {
+        Some(self.entries.get(&id)?.flow)
+    }
+
+    /// The leg a server transaction belongs to.
+    pub fn leg_of(&self, id: TxId) -> Option<LegId> {
+        self.entries.get(&id)?.leg
+    }
+
+    /// Starts a client transaction.
+    pub fn send(&mut self, now: Instant, request: Request, flow: Flow, purpose: Purpose) -> Option<TxId> {
+        let key = TransactionKey::from_sent_request(&request)?;
+        let (tx, outputs) = ClientTransaction::new(request, reliability(flow), self.timers);
+        let id = self.insert(key.clone(), Machine::Client(tx, purpose), flow, None);
+        self.clients.insert(key, id);
+        self.apply(now, id, outputs);
+        Some(id)
+    }
+
+    /// Brings a response to its client transaction; `false` if there is none.
+    pub fn answered(&mut self, now: Instant, response: Response) -> (bool, Vec<Told>) {
+        let Some(id) = TransactionKey::from_response(&response).and_then(|key| self.clients.get(&key).copied()) else {
+            return (false, Vec::new());
+        };
+        let Some(Machine::Client(tx, _)) = self.entries.get_mut(&id).map(|e| &mut e.machine) else {
+            return (false, Vec::new());
+        };
+        let outputs = tx.on_response(response);
+        (true, self.apply(now, id, outputs))
+    }
+
+    /// A deadline has come; it means nothing if it was set anew or cleared since.
+    pub fn fire(&mut self, now: Instant, at: Instant, id: TxId, timer: Timer) -> Vec<Told> {
+        let Some(entry) = self.entries.get_mut(&id) else { return Vec::new() };
+        let Some(i) = entry.deadlines.iter().position(|d| *d == (timer, at)) else { return Vec::new() };
+        entry.deadlines.swap_remove(i);
+        let outputs = match &mut entry.machine {
+            Machine::Server(tx) => tx.on_timer(timer),
+            Machine::Client(tx, _) => tx.on_timer(timer),
+            Machine::Spent { .. } => {
+                self.remove(id);
+                Vec::new()
+            }
+        };
+        self.apply(now, id, outputs)
+    }
+
+    /// The transport could not deliver along a flow: its unfinished client transactions fail.
+    pub fn unreachable(&mut self, now: Instant, flow: &Flow) -> Vec<Told> {
+        let hit = |e: &Entry| {
+            matches!(e.machine, Machine::Client(..))
+                && e.flow.transport == flow.transport
+                && e.flow.remote == flow.remote
+        };
+        let failed: Vec<TxId> = self.entries.iter().filter(|(_, e)| hit(e)).map(|(id, _)| *id).collect();
+        let mut told = Vec::new();
+        for id in failed {
+            if let Some(Machine::Client(tx, _)) = self.entries.get_mut(&id).map(|e| &mut e.machine)
+                && matches!(tx.state(), ClientState::Calling | ClientState::Trying | ClientState::Proceeding)
+            {
+                let outputs = tx.on_transport_error();
+                told.extend(self.apply(now, id, outputs));
+            }
+        }
+        told
+    }
+
+    /// Drops a transaction that nothing will end: an INVITE of ours that was cancelled and never answered.
+    pub fn abandon(&mut self, id: TxId) {
+        self.remove(id);
+    }
+
+    /// What a client transaction is for.
+    pub fn purpose(&self, id: TxId) -> Option<&Purpose> {
+        match &self.entries.get(&id)?.machine {
+            Machine::Client(_, purpose) => Some(purpose),
+            _ => None,
+        }
+    }
+
+    /// A fork's own state.
+    pub fn fork_mut(&mut self, id: TxId) -> Option<&mut Fork> {
+        match &mut self.entries.get_mut(&id)?.machine {
+            Machine::Client(_, Purpose::Call(fork)) => Some(fork),
+            _ => None,
+        }
+    }
+
+    /// The request and flow of a client transaction, and whether its final answer is still due.
+    pub fn client(&self, id: TxId) -> Option<(&Request, Flow, bool)> {
+        let entry = self.entries.get(&id)?;
+        match &entry.machine {
+            Machine::Client(tx, _) => {
+                let open = matches!(tx.state(), ClientState::Calling | ClientState::Trying | ClientState::Proceeding);
+                Some((tx.request(), entry.flow, open))
+            }
+            _ => None,
+        }
+    }
+
+    fn find_server(&self, key: &TransactionKey, transport: Transport) -> Option<TxId> {
+        self.servers.get(&(key.clone(), transport)).copied().or_else(|| {
+            // An RFC 2543 ACK carries the To tag of our answer, which the INVITE it belongs to had not.
+            let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key.clone()
+            else {
+                return None;
+            };
+            let first =
+                TransactionKey::Legacy { request_uri, top_via, from_tag, to_tag: Vec::new(), call_id, cseq, method };
+            self.servers.get(&(first, transport)).copied()
+        })
+    }
+
+    fn insert(&mut self, key: TransactionKey, machine: Machine, flow: Flow, merge: Option<MergeKey>) -> TxId {
+        self.last += 1;
+        let id = TxId(self.last);
+        self.entries.insert(id, Entry { machine, key, merge, flow, leg: None, deadlines: Vec::new() });
+        id
+    }
+
+    fn apply(&mut self, now: Instant, id: TxId, outputs: Vec<Output>) -> Vec<Told> {
+        let mut told = Vec::new();
+        for output in outputs {
+            let Some(entry) = self.entries.get_mut(&id) else { break };
+            match output {
+                Output::Send(message) => self.effects.push(Effect::Send(entry.flow, message.to_bytes())),
+                Output::SetTimer { timer, after } => {
+                    let at = now + after;
+                    entry.deadlines.retain(|(t, _)| *t != timer);
+                    entry.deadlines.push((timer, at));
+                    self.effects.push(Effect::Timer(at, id, timer));
+                }
+                Output::ClearTimer(timer) => entry.deadlines.retain(|(t, _)| *t != timer),
+                Output::ToTu(event) => told.push(Told { id, event: *event }),
+                Output::Terminated(_) => {
+                    // The core may still ask what the transaction was for: it is removed once all was told.
+                    entry.deadlines.clear();
+                    if told.is_empty() {
+                        self.remove(id);
+                    }
+                }
+                _ => {}
+            }
+        }
+        told
+    }
+
+    /// Drops a transaction that ended while it told the core something. To be called after that was dealt with.
+    pub fn settle(&mut self, id: TxId) {
+        let over = match self.entries.get(&id).map(|e| &e.machine) {
+            Some(Machine::Client(tx, _)) => tx.state() == ClientState::Terminated,
+            Some(Machine::Server(tx)) => tx.state() == ServerState::Terminated,
+            _ => false,
+        };
+        if over {
+            self.remove(id);
+        }
+    }
+
+    fn shrink(&mut self, id: TxId) {
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        let Machine::Server(tx) = &mut entry.machine else { return };
+        let timer = match tx.state() {
+            ServerState::Completed if tx.request().method != Method::Invite => Timer::J,
+            ServerState::Accepted => Timer::L,
+            _ => return,
+        };
+        if timer == Timer::L {
+            entry.machine = Machine::Spent { answer: None, timer };
+            return;
+        }
+        // What the machine itself would repeat.
+        let request = tx.request().clone();
+        let answer = tx.on_request(&request).into_iter().find_map(|output| match output {
+            Output::Send(message) => Some(message.to_bytes()),
+            _ => None,
+        });
+        entry.machine = Machine::Spent { answer, timer };
+    }
+
+    fn remove(&mut self, id: TxId) {
+        let Some(entry) = self.entries.remove(&id) else { return };
+        match entry.machine {
+            Machine::Client(..) if self.clients.get(&entry.key) == Some(&id) => {
+                self.clients.remove(&entry.key);
+            }
+            Machine::Client(..) => {}
+            Machine::Server(_) | Machine::Spent { .. } => {
+                let key = (entry.key, entry.flow.transport);
+                if self.servers.get(&key) == Some(&id) {
+                    self.servers.remove(&key);
+                }
+            }
+        }
+        if let Some(merge) = entry.merge
+            && self.merges.get(&merge) == Some(&id)
+        {
+            self.merges.remove(&merge);
+        }
+    }
+}
+
+fn reliability(flow: Flow) -> Reliability {
+    match flow.transport {
+        Transport::Udp => Reliability::Unreliable,
+        Transport::Tcp => Reliability::Reliable,
+    }
+}
+
+/// RFC 3261 §17.2.3. A branch that is the magic cookie alone identifies nothing and is matched as RFC 2543 did.
+fn server_key(request: &Request) -> Option<TransactionKey> {
+    let via = wire::top_via(&request.headers)?;
+    if via.branch() != Some(sipx_sip::headers::BRANCH_MAGIC_COOKIE) {
+        return TransactionKey::from_request(request);
+    }
+    let tag = |name| wire::tag(&request.headers, &name).unwrap_or_default().into_bytes();
+    let method = if request.method == Method::Ack { Method::Invite } else { request.method.clone() };
+    Some(TransactionKey::Legacy {
+        request_uri: request.uri.to_bytes().to_vec(),
+        top_via: wire::text(&request.headers, &HeaderName::Via)?.into_bytes(),
+        from_tag: tag(HeaderName::From),
+        to_tag: tag(HeaderName::To),
+        call_id: wire::call_id(&request.headers).into_bytes(),
+        cseq: wire::cseq(&request.headers)?.sequence,
+        method: method.as_bytes().to_vec(),
+    })
+}
+
+fn merge_key(request: &Request) -> Option<MergeKey> {
+    let headers: &Headers = &request.headers;
+    let cseq = wire::cseq(headers)?;
+    Some((wire::call_id(headers), wire::tag(headers, &HeaderName::From)?, cseq.sequence, cseq.method))
+}
