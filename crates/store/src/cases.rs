@@ -1,0 +1,140 @@
+//! The embedded system of record's cases: one for each call, changed by writes that each count once.
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use crate::{Store, StoreError, stamp, time};
+
+/// One write to a call's case. It carries all of the case: a later one stands over an earlier.
+#[derive(Debug, Clone, Copy)]
+pub struct CaseChange<'a> {
+    /// The write's own; the same key again changes nothing.
+    pub key: &'a str,
+    /// Whose case.
+    pub call_id: &'a str,
+    /// The person, if known.
+    pub contact_id: Option<&'a str>,
+    /// The business outcome's code.
+    pub disposition: Option<&'a str>,
+    /// Why a person was called.
+    pub trigger: Option<&'a str>,
+    /// In words.
+    pub summary: &'a str,
+    /// All of it, as JSON.
+    pub body: &'a str,
+    /// Nothing comes after it.
+    pub closes: bool,
+}
+
+/// What a write came to; the same for every repetition of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseStamp {
+    /// The case's id.
+    pub case_id: i64,
+    /// When the write took effect.
+    pub at: Timestamp,
+}
+
+/// A case as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseRow {
+    /// Unique.
+    pub id: i64,
+    /// Whose.
+    pub call_id: String,
+    /// The person.
+    pub contact_id: Option<String>,
+    /// The business outcome's code.
+    pub disposition: Option<String>,
+    /// Why a person was called.
+    pub trigger: Option<String>,
+    /// In words.
+    pub summary: String,
+    /// All of it, as JSON.
+    pub body: String,
+    /// Whether the call is over.
+    pub closed: bool,
+    /// How many writes took effect.
+    pub revision: u32,
+    /// First write.
+    pub created_at: Timestamp,
+    /// Last write.
+    pub updated_at: Timestamp,
+}
+
+impl Store {
+    /// Applies a write, once. A write that comes after the closing one (sent again from the dead letters, say) is taken but
+    /// does not undo what the closing one says.
+    pub async fn change_case(&self, change: &CaseChange<'_>) -> Result<CaseStamp, StoreError> {
+        let fault = |e: sqlx::Error| self.fault(&e);
+        let mut tx = self.begin().await?;
+        let before = sqlx::query("SELECT case_id, at FROM case_writes WHERE key = ?")
+            .bind(change.key)
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(fault)?;
+        if let Some(row) = before {
+            let at: String = row.try_get("at").map_err(fault)?;
+            return Ok(CaseStamp { case_id: row.try_get("case_id").map_err(fault)?, at: time(&at) });
+        }
+        let now = stamp(Timestamp::now());
+        let case_id: i64 = sqlx::query_scalar(
+            "INSERT INTO cases (call_id, contact_id, disposition, trigger, summary, body, closed, revision, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8)
+             ON CONFLICT (call_id) DO UPDATE SET
+               contact_id  = iif(closed, contact_id, ?2),
+               disposition = iif(closed, disposition, ?3),
+               trigger     = iif(closed, trigger, ?4),
+               summary     = iif(closed, summary, ?5),
+               body        = iif(closed, body, ?6),
+               closed      = closed OR ?7,
+               revision    = revision + 1,
+               updated_at  = ?8
+             RETURNING id",
+        )
+        .bind(change.call_id)
+        .bind(change.contact_id)
+        .bind(change.disposition)
+        .bind(change.trigger)
+        .bind(change.summary)
+        .bind(change.body)
+        .bind(change.closes)
+        .bind(&now)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(fault)?;
+        sqlx::query("INSERT INTO case_writes (key, case_id, at) VALUES (?, ?, ?)")
+            .bind(change.key)
+            .bind(case_id)
+            .bind(&now)
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+        tx.commit().await.map_err(fault)?;
+        Ok(CaseStamp { case_id, at: time(&now) })
+    }
+
+    /// A call's case.
+    pub async fn case(&self, call_id: &str) -> Result<Option<CaseRow>, StoreError> {
+        let fault = |e: sqlx::Error| self.fault(&e);
+        let row =
+            sqlx::query("SELECT * FROM cases WHERE call_id = ?").bind(call_id).fetch_optional(&self.0.reads).await;
+        let read = |row: sqlx::sqlite::SqliteRow| -> sqlx::Result<CaseRow> {
+            let (created, updated): (String, String) = (row.try_get("created_at")?, row.try_get("updated_at")?);
+            Ok(CaseRow {
+                id: row.try_get("id")?,
+                call_id: row.try_get("call_id")?,
+                contact_id: row.try_get("contact_id")?,
+                disposition: row.try_get("disposition")?,
+                trigger: row.try_get("trigger")?,
+                summary: row.try_get("summary")?,
+                body: row.try_get("body")?,
+                closed: row.try_get("closed")?,
+                revision: row.try_get("revision")?,
+                created_at: time(&created),
+                updated_at: time(&updated),
+            })
+        };
+        row.and_then(|row| row.map(read).transpose()).map_err(fault)
+    }
+}
