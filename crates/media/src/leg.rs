@@ -216,6 +216,7 @@ impl<P: Port> Leg<P> {
     pub fn join(&mut self, other: Option<(usize, MediaLeg)>) {
         self.other = other.map(|(seat, leg)| Other { seat, leg, heard: false });
         self.relay = Relay::default();
+        self.player.settle();
     }
 
     /// Ends it: what it holds goes to the bin, its figures to the control plane, a BYE to the peer.
@@ -348,12 +349,11 @@ impl<P: Port> Leg<P> {
         if !link.send {
             self.out.mark();
         } else if !self.send_digit(link, sinks) {
-            if self.player.active() {
-                let leg = self.id;
+            let relayed = self.other.is_some() && self.relay.live(at.now);
+            if self.player.active() || !relayed {
+                let leg = self.id; // an empty player is silent
                 let frame = self.player.take(|played| sinks.played(leg, at.now, played));
                 self.send_frame(link, &frame, sinks);
-            } else if !(self.other.is_some() && self.relay.live(at.now)) {
-                self.send_frame(link, &[0; FRAME_SAMPLES], sinks);
             }
         }
         self.out.advance();

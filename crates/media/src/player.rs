@@ -61,7 +61,7 @@ impl Player {
 
     /// Whether there is something to play.
     pub fn active(&self) -> bool {
-        !self.queue.is_empty() || self.tail != 0
+        !self.queue.is_empty()
     }
 
     /// Appends a clip. A full playlist hands it back as ended.
@@ -80,6 +80,11 @@ impl Player {
         while let Some(item) = self.queue.pop_front() {
             said(item.ended(false));
         }
+    }
+
+    /// What was cut is not to be rounded off: something else follows it.
+    pub fn settle(&mut self) {
+        (self.tail, self.last) = (0, 0);
     }
 
     /// Takes the next 20 ms; silence where there is nothing.

@@ -1,1 +1,542 @@
+//! A shard on a virtual clock, with ports that write down what is sent.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rtrb::{Consumer, RingBuffer};
+
+use super::*;
+use crate::wire::{Event, MAX_PACKET, Rtp};
+use crate::{Codec, LegStats, PlayId};
+
+const SILENCE_LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+struct Sent {
+    at: Duration,
+    seat: usize,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+    rtcp: bool,
+}
+
+impl Sent {
+    fn rtp(&self) -> Rtp<'_> {
+        Rtp::parse(&self.bytes).expect("what we send is RTP")
+    }
+}
+
+struct Recorder {
+    seat: usize,
+    clock: Rc<RefCell<Duration>>,
+    log: Rc<RefCell<Vec<Sent>>>,
+}
+
+impl Recorder {
+    fn note(&self, to: SocketAddr, bytes: &[u8], rtcp: bool) -> bool {
+        let at = *self.clock.borrow();
+        self.log.borrow_mut().push(Sent { at, seat: self.seat, to, bytes: bytes.to_vec(), rtcp });
+        true
+    }
+}
+
+impl Port for Recorder {
+    fn rtp(&mut self, to: SocketAddr, datagram: &[u8]) -> bool {
+        self.note(to, datagram, false)
+    }
+    fn rtcp(&mut self, to: SocketAddr, datagram: &[u8]) -> bool {
+        self.note(to, datagram, true)
+    }
+}
+
+struct World {
+    shard: Shard<Recorder>,
+    events: Consumer<MediaEvent>,
+    garbage: Consumer<Garbage<Recorder>>,
+    counters: Arc<Counters>,
+    log: Rc<RefCell<Vec<Sent>>>,
+    clock: Rc<RefCell<Duration>>,
+    origin: Instant,
+}
+
+fn peer(n: usize) -> SocketAddr {
+    ([192, 0, 2, 1], 4_000 + 2 * n as u16).into()
+}
+
+impl World {
+    fn new() -> Self {
+        let (event_in, events) = RingBuffer::new(4_096);
+        let (garbage_in, garbage) = RingBuffer::new(4_096);
+        let counters = Arc::new(Counters::default());
+        let origin = Instant::now();
+        let sinks = Sinks::new(event_in, garbage_in, 16, Arc::clone(&counters));
+        let shard = Shard::new(8, origin, SystemTime::now(), sinks);
+        Self { shard, events, garbage, counters, log: Rc::default(), clock: Rc::default(), origin }
+    }
+
+    fn now(&self) -> Instant {
+        self.origin + *self.clock.borrow()
+    }
+
+    fn open(&mut self, seat: usize) -> MediaLeg {
+        let leg = leg_on(seat, 1);
+        let port = Recorder { seat, clock: Rc::clone(&self.clock), log: Rc::clone(&self.log) };
+        self.shard.admit(Box::new(Leg::new(leg, port, SILENCE_LIMIT, [0x1234_5678_FFFF_FF00 + seat as u64, 65_530])));
+        leg
+    }
+
+    fn connected(&mut self, seat: usize, codec: Codec, dtmf: u8) -> MediaLeg {
+        let leg = self.open(seat);
+        self.connect(leg, codec, dtmf, true, true);
+        leg
+    }
+
+    fn connect(&mut self, leg: MediaLeg, codec: Codec, dtmf: u8, send: bool, receive: bool) {
+        let remote = peer(seat_of(leg));
+        let (payload_type, dtmf_payload_type) = (codec.static_payload_type(), Some(dtmf));
+        self.order(leg, MediaCommand::Connect { remote, codec, payload_type, dtmf_payload_type, send, receive });
+    }
+
+    fn order(&mut self, leg: MediaLeg, command: MediaCommand) {
+        let now = self.now();
+        assert!(self.shard.order(now, leg, command).is_none());
+    }
+
+    fn play(&mut self, leg: MediaLeg, id: u64, samples: usize, looped: bool) {
+        let clip = Clip::new(vec![(id as i16).wrapping_mul(1_000); samples]);
+        self.order(leg, MediaCommand::Play { id: PlayId(id), clip, looped });
+    }
+
+    fn run(&mut self, ms: u64) {
+        for _ in 0..ms / 5 {
+            *self.clock.borrow_mut() += GRID;
+            let now = self.now();
+            self.shard.tick(now);
+        }
+    }
+
+    /// The peer of a seat sends a packet.
+    fn packet(&mut self, seat: usize, from: SocketAddr, packet: Rtp<'_>) {
+        let mut bytes = [0; MAX_PACKET];
+        let length = packet.write(&mut bytes);
+        let now = self.now();
+        self.shard.rtp(now, seat, from, &bytes[..length]);
+    }
+
+    fn audio(&mut self, seat: usize, n: u32, payload_type: u8, payload: &[u8]) {
+        let packet = Rtp {
+            marker: n == 0,
+            payload_type,
+            sequence: 900u16.wrapping_add(n as u16),
+            timestamp: n.wrapping_mul(160).wrapping_add(50_000),
+            ssrc: 70 + seat as u32,
+            payload,
+        };
+        self.packet(seat, peer(seat), packet);
+    }
+
+    fn events(&mut self) -> Vec<MediaEvent> {
+        std::iter::from_fn(|| self.events.pop().ok()).collect()
+    }
+
+    /// RTP sent from a seat since the last time.
+    fn sent(&mut self, seat: usize) -> Vec<Sent> {
+        let (mine, others) = self.log.borrow_mut().drain(..).partition(|s| s.seat == seat && !s.rtcp);
+        *self.log.borrow_mut() = others;
+        mine
+    }
+}
+
+/// One source, each sequence number once and in order, audio timestamps never back.
+fn is_one_stream(sent: &[Sent], dtmf: u8) {
+    let (first, mut end) = (sent[0].rtp(), None);
+    for (n, packet) in sent.iter().enumerate() {
+        let packet = packet.rtp();
+        assert_eq!(packet.ssrc, first.ssrc, "packet {n}");
+        assert_eq!(packet.sequence, first.sequence.wrapping_add(n as u16), "packet {n}");
+        if packet.payload_type != dtmf {
+            if let Some(end) = end {
+                let gap = packet.timestamp.wrapping_sub(end) as i32;
+                assert!(gap >= 0, "packet {n} begins {gap} samples after the one before");
+            }
+            end = Some(packet.timestamp.wrapping_add(packet.payload.len() as u32));
+        }
+    }
+}
+
+#[test]
+fn a_connected_leg_sends_silence_every_20_ms() {
+    let mut w = World::new();
+    w.open(0);
+    w.run(100);
+    assert!(w.sent(0).is_empty(), "not before it is connected");
+    let leg = w.shard.at(0).unwrap().id();
+    w.connect(leg, Codec::Pcma, 101, true, true);
+    w.run(1_000);
+    let sent = w.sent(0);
+    assert_eq!(sent.len(), 50);
+    is_one_stream(&sent, 101);
+    for (n, s) in sent.iter().enumerate() {
+        let packet = s.rtp();
+        assert_eq!((s.to, packet.payload_type, packet.marker), (peer(0), 8, n == 0));
+        assert_eq!(packet.payload, [0xD5; 160]);
+        assert_eq!(packet.timestamp, sent[0].rtp().timestamp.wrapping_add(160 * n as u32), "across the wrap");
+        assert_eq!(s.at - sent[0].at, Duration::from_millis(20 * n as u64));
+    }
+}
+
+#[test]
+fn prompt_music_digit_bridge_and_after_are_one_stream() {
+    let mut w = World::new();
+    let (caller, agent) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcmu, 96));
+    w.run(40);
+    w.play(caller, 1, 800, false);
+    w.run(140);
+    w.play(caller, 2, 1_600, true);
+    w.run(500);
+    w.order(caller, MediaCommand::Digit { digit: '5', duration_ms: 60 });
+    w.run(300);
+    w.order(caller, MediaCommand::Bridge { with: agent });
+    w.run(60);
+    for n in 0..50 {
+        w.audio(1, n, 0, &[n as u8; 160]);
+        w.run(20);
+    }
+    w.run(400); // the agent's phone falls silent
+    for n in 50..60 {
+        w.audio(1, n, 0, &[n as u8; 160]);
+        w.run(20);
+    }
+    w.order(caller, MediaCommand::Unbridge);
+    w.play(caller, 3, 800, false);
+    w.run(200);
+    let sent = w.sent(0);
+    is_one_stream(&sent, 101);
+    let payloads = |value: u8| sent.iter().filter(|s| s.rtp().payload == [value; 160]).count();
+    assert!((0..60).all(|n| payloads(n) == 1), "every packet of the agent, once");
+    assert_eq!(payloads(Codec::Pcmu.encode(1_000)), 5);
+    assert_eq!(payloads(Codec::Pcmu.encode(3_000)), 5);
+    let most = sent.windows(2).map(|w| w[1].at - w[0].at).max().unwrap();
+    assert!(most <= Duration::from_millis(220), "the stream never stops: {most:?}");
+}
+
+#[test]
+fn a_bridge_relays_at_once_both_ways_with_digits_mapped() {
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcmu, 96));
+    w.play(a, 1, 8_000, true);
+    w.run(40);
+    w.order(a, MediaCommand::Bridge { with: b });
+    w.events();
+    (w.sent(0), w.sent(1));
+    for n in 0..3 {
+        for (seat, other) in [(0, 1), (1, 0)] {
+            let payload: Vec<u8> = (0..160).map(|i| (i * 7 + n * 3 + seat as u32) as u8).collect();
+            w.audio(seat, n, 0, &payload);
+            let relayed = w.sent(other);
+            assert_eq!(relayed.len(), 1, "before any tick");
+            assert_eq!(relayed[0].rtp().payload, payload);
+            assert_eq!(relayed[0].to, peer(other));
+        }
+    }
+    let live: Vec<_> = w.events().into_iter().filter(|e| matches!(e, MediaEvent::BridgeAudio { .. })).collect();
+    let at = w.now();
+    assert_eq!(
+        live,
+        [MediaEvent::BridgeAudio { from: a, to: b, at }, MediaEvent::BridgeAudio { from: b, to: a, at }],
+        "once each"
+    );
+    for n in 0..5u16 {
+        let event = Event { code: 11, end: n > 1, volume: 10, duration: 160 * (n + 1).min(3) };
+        let payload = event.bytes();
+        let packet = Rtp {
+            marker: n == 0,
+            payload_type: 101,
+            sequence: 903 + n,
+            timestamp: 50_480,
+            ssrc: 70,
+            payload: &payload,
+        };
+        w.packet(0, peer(0), packet);
+    }
+    let relayed = w.sent(1);
+    assert_eq!(relayed.len(), 5);
+    assert!(relayed.iter().all(|s| s.rtp().payload_type == 96 && s.rtp().timestamp == relayed[0].rtp().timestamp));
+    assert_eq!(relayed.iter().filter(|s| s.rtp().marker).count(), 1);
+    assert_eq!(w.events(), [MediaEvent::Digit { leg: a, digit: '#', at }]);
+}
+
+#[test]
+fn between_two_laws_a_bridge_maps_each_byte() {
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcma, 101));
+    w.order(a, MediaCommand::Bridge { with: b });
+    let payload: Vec<u8> = (0..240).map(|i| i as u8).collect();
+    w.audio(0, 0, 0, &payload);
+    let relayed = w.sent(1);
+    assert_eq!(relayed[0].rtp().payload_type, 8);
+    let expected: Vec<u8> = payload.iter().map(|byte| Codec::Pcma.encode(Codec::Pcmu.decode(*byte))).collect();
+    assert_eq!(relayed[0].rtp().payload, expected);
+}
+
+#[test]
+fn a_bridge_cuts_what_plays_and_a_clip_played_into_it_is_heard_alone() {
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcmu, 101));
+    w.play(a, 1, 80_000, true);
+    w.play(b, 2, 80_000, false);
+    w.run(100);
+    w.order(b, MediaCommand::Bridge { with: a });
+    let ended: Vec<_> =
+        w.events().into_iter().filter(|e| matches!(e, MediaEvent::PlayEnded { completed: false, .. })).collect();
+    assert_eq!(ended.len(), 2);
+    w.play(a, 3, 800, false);
+    w.sent(0);
+    for n in 0..10 {
+        w.audio(1, n, 0, &[9; 160]);
+        w.run(20);
+    }
+    let heard: Vec<bool> = w.sent(0).iter().map(|s| s.rtp().payload == [9; 160]).collect();
+    assert_eq!(heard.iter().filter(|live| **live).count(), 5, "{heard:?}");
+}
+
+#[test]
+fn a_tap_gets_a_frame_every_20_ms_whatever_comes() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    let (to, mut tap) = RingBuffer::new(64);
+    w.run(100);
+    w.order(leg, MediaCommand::Tap { to: Some(to) });
+    for n in 0..40 {
+        if n != 20 {
+            let level = Codec::Pcmu.encode(n as i16 * 100);
+            w.audio(0, n, 0, &[level; 160]);
+        }
+        w.run(20);
+    }
+    let frames: Vec<AudioFrame> = std::iter::from_fn(|| tap.pop().ok()).collect();
+    assert_eq!(frames.len(), 40);
+    assert!(frames.windows(2).all(|f| f[1].media_time - f[0].media_time == 160));
+    let heard: Vec<i16> = frames.iter().map(|f| f.samples[80]).collect();
+    let level = |n: i16| Codec::Pcmu.decode(Codec::Pcmu.encode(n * 100));
+    let delay = heard.iter().position(|v| *v == level(1)).unwrap() - 1;
+    assert!((2..=3).contains(&delay), "40 to 60 ms: {delay}");
+    for n in (1..35).filter(|n| *n != 20) {
+        assert_eq!(heard[n as usize + delay], level(n));
+    }
+    let concealed = f64::from(heard[20 + delay]) / f64::from(level(19));
+    assert!((0.6..1.0).contains(&concealed), "the lost frame is the one before, fading");
+    w.run(2_000);
+    assert_eq!(w.counters.tap_overruns.get(), 100 - 64, "a full ring loses the newest");
+    w.order(leg, MediaCommand::Tap { to: None });
+    assert!(!tap.is_abandoned(), "freed elsewhere");
+    while w.garbage.pop().is_ok() {}
+    assert!(tap.is_abandoned());
+}
+
+#[test]
+fn silence_is_reported_once_and_only_where_something_should_come() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    w.run(29_900);
+    assert_eq!(w.events(), []);
+    w.run(60_000);
+    assert!(matches!(w.events()[..], [MediaEvent::Silent { leg: l, for_ }] if l == leg && for_ >= SILENCE_LIMIT));
+    w.audio(0, 0, 0, &[1; 160]);
+    w.run(29_000);
+    assert!(matches!(w.events()[..], [MediaEvent::FirstPacket { .. }]));
+    w.run(2_000);
+    assert!(matches!(w.events()[..], [MediaEvent::Silent { .. }]), "again after it was broken");
+    w.connect(leg, Codec::Pcmu, 101, true, false);
+    w.run(90_000);
+    w.connect(leg, Codec::Pcmu, 101, true, true);
+    w.run(29_000);
+    assert_eq!(w.events(), [], "on hold, and just off hold");
+}
+
+#[test]
+fn on_hold_nothing_is_sent_and_the_playlist_waits() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    w.play(leg, 1, 1_600, false);
+    w.run(100);
+    w.connect(leg, Codec::Pcmu, 101, false, true);
+    w.sent(0);
+    w.run(1_000);
+    assert!(w.sent(0).is_empty());
+    w.connect(leg, Codec::Pcmu, 101, true, true);
+    w.run(100);
+    let sent = w.sent(0);
+    assert!(sent[0].rtp().marker, "a new talkspurt");
+    assert_eq!(sent.iter().filter(|s| s.rtp().payload == [Codec::Pcmu.encode(1_000); 160]).count(), 5);
+    assert!(matches!(w.events()[..], [
+        MediaEvent::PlayStarted { .. },
+        MediaEvent::PlayEnded { completed: true, played, .. }
+    ] if played == Duration::from_millis(200)));
+}
+
+#[test]
+fn strangers_and_noise_change_nothing_and_are_counted() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    for n in 0..10 {
+        w.audio(0, n, 0, &[1; 160]);
+    }
+    let mut random = StdRng::seed_from_u64(5);
+    let now = w.now();
+    for n in 0..10_000u16 {
+        let mut noise = [0u8; 200];
+        random.fill(&mut noise);
+        let length = random.random_range(0..200);
+        w.shard.rtp(now, 0, ([198, 51, 100, 7], 1_000 + n).into(), &noise[..length]);
+        w.shard.rtcp(now, 0, peer(0), &noise[..length]);
+        w.shard.rtcp(now, 7, peer(0), &noise[..length]);
+        let packet = Rtp { marker: false, payload_type: 0, sequence: n, timestamp: 0, ssrc: 1, payload: &[2; 160] };
+        w.packet(0, ([198, 51, 100, 7], 1_000).into(), packet);
+    }
+    w.run(20);
+    assert!(w.sent(0).iter().all(|s| s.to == peer(0)), "never sent to a stranger");
+    let stats = closed(&mut w, leg);
+    assert_eq!((stats.received, stats.lost, stats.strays), (10, 0, 20_000));
+}
+
+fn closed(w: &mut World, leg: MediaLeg) -> LegStats {
+    let now = w.now();
+    let gone = w.shard.order(now, leg, MediaCommand::Close).expect("it was there");
+    w.shard.sinks.bin(Garbage::Closed(gone));
+    match w.events().pop() {
+        Some(MediaEvent::Closed { leg: l, stats }) if l == leg => stats,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn behind_a_nat_audio_goes_where_audio_comes_from() {
+    let mut w = World::new();
+    w.connected(0, Codec::Pcmu, 101);
+    let nat: SocketAddr = ([203, 0, 113, 5], 61_000).into();
+    for n in 0..5 {
+        let packet = Rtp { marker: false, payload_type: 0, sequence: n, timestamp: 0, ssrc: 1, payload: &[2; 160] };
+        w.packet(0, nat, packet);
+    }
+    w.run(20);
+    assert_eq!(w.sent(0)[0].to, nat);
+}
+
+#[test]
+fn closing_says_how_it_was_and_frees_elsewhere() {
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcma, 101));
+    let (to, tap) = RingBuffer::new(4);
+    w.order(a, MediaCommand::Tap { to: Some(to) });
+    w.order(a, MediaCommand::Bridge { with: b });
+    for n in 0..100 {
+        if n % 10 != 5 {
+            w.audio(0, n, 0, &[1; 160]);
+        }
+        w.run(20);
+    }
+    w.play(a, 1, 80_000, false);
+    w.run(20);
+    let stats = closed(&mut w, a);
+    assert_eq!((stats.received, stats.lost, stats.codec), (90, 10, Some(Codec::Pcmu)));
+    assert!(stats.sent >= 100 && (2.5..4.2).contains(&stats.mos), "{stats:?}");
+    assert!(w.log.borrow().iter().any(|s| s.seat == 0 && s.rtcp && s.bytes[s.bytes.len() - 7] == 203), "a BYE");
+    assert!(!tap.is_abandoned());
+    let binned: Vec<_> = std::iter::from_fn(|| w.garbage.pop().ok()).collect();
+    assert!(matches!(binned[..], [Garbage::Clip(_), Garbage::Tap(_), Garbage::Closed(_)]));
+    w.sent(1);
+    w.run(100);
+    assert_eq!(w.sent(1).len(), 5, "the other goes on by itself");
+    w.order(a, MediaCommand::Stop);
+    w.play(a, 2, 160, false);
+    assert!(matches!(w.garbage.pop(), Ok(Garbage::Order(_))), "too late, freed elsewhere");
+}
+
+#[test]
+fn reports_go_out_every_5_seconds_to_the_next_port() {
+    let mut w = World::new();
+    w.connected(0, Codec::Pcmu, 101);
+    w.run(21_000);
+    let reports: Vec<Sent> = w.log.borrow().iter().filter(|s| s.rtcp).cloned().collect();
+    assert_eq!(reports.len(), 4);
+    assert!(reports.iter().all(|s| s.to.port() == peer(0).port() + 1 && s.bytes[1] == 200));
+}
+
+#[test]
+fn after_standing_still_it_catches_up_a_little_and_goes_on() {
+    let mut w = World::new();
+    w.connected(0, Codec::Pcmu, 101);
+    w.run(200);
+    w.sent(0);
+    *w.clock.borrow_mut() += Duration::from_secs(3);
+    w.run(20);
+    let sent = w.sent(0);
+    assert!(sent.len() <= 12, "{}", sent.len());
+    w.run(200);
+    assert_eq!(w.sent(0).len(), 10);
+    assert!(w.counters.ticks_late.get() > 0 && w.counters.worst_late_us.get() >= 200_000 - 5_000);
+}
+
+#[test]
+fn a_full_event_ring_loses_and_counts_a_full_garbage_ring_parks() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    for n in 0..5_000 {
+        w.play(leg, n, 0, false);
+        w.run(20);
+    }
+    assert_eq!(w.counters.events_lost.get(), 10_000 + 1 - 4_096, "start and end of each, and one silence");
+    assert_eq!(w.counters.freed_inline.get(), 5_000 - 4_096 - 16);
+    while w.garbage.pop().is_ok() {}
+    assert!(w.shard.sinks.stirred().garbage);
+    assert_eq!(w.garbage.slots(), 16, "what was parked follows");
+}
+
+/// Orders and packets at random: each leg's stream stays one stream, nothing panics, every play that starts ends.
+#[test]
+fn random_walk() {
+    for seed in 0..60 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut w = World::new();
+        let legs: Vec<MediaLeg> = (0..4)
+            .map(|seat| w.connected(seat, if seat % 2 == 0 { Codec::Pcmu } else { Codec::Pcma }, 96 + seat as u8))
+            .collect();
+        let mut sent = vec![Vec::new(); 4];
+        let mut next = [0u32; 4];
+        for step in 0..400u64 {
+            let (seat, other) = (random.random_range(0..4), random.random_range(0..4));
+            let (leg, with) = (legs[seat], legs[other]);
+            match random.random_range(0..12) {
+                0 => w.play(leg, step, random.random_range(0..3_000), random.random_bool(0.2)),
+                1 => w.order(leg, MediaCommand::Stop),
+                2 => w.order(leg, MediaCommand::Bridge { with }),
+                3 => w.order(leg, MediaCommand::Unbridge),
+                4 => w.order(leg, MediaCommand::Digit { digit: '7', duration_ms: random.random_range(0..200) }),
+                5 => w.connect(leg, Codec::Pcmu, 96 + seat as u8, random.random_bool(0.8), random.random_bool(0.8)),
+                6 => next[seat] += random.random_range(0..100),
+                7 => next[seat] = random.random(),
+                _ => {}
+            }
+            for (seat, next) in next.iter_mut().enumerate() {
+                if random.random_bool(0.8) {
+                    let length = [80, 160, 240, 0, 480][random.random_range(0..5)];
+                    w.audio(seat, *next, [0, 8][random.random_range(0..2)], &vec![3; length]);
+                }
+                *next = next.wrapping_add(1);
+            }
+            w.run(random.random_range(0..8) * 5);
+        }
+        for (seat, sent) in sent.iter_mut().enumerate() {
+            sent.extend(w.sent(seat));
+            let (mut seen, ssrc) = (std::collections::HashSet::new(), sent[0].rtp().ssrc);
+            for packet in sent.iter() {
+                assert_eq!(packet.rtp().ssrc, ssrc, "seed {seed}");
+                assert!(seen.insert(packet.rtp().sequence), "seed {seed}: {} twice", packet.rtp().sequence);
+            }
+            closed(&mut w, legs[seat]);
+        }
+    }
+}
