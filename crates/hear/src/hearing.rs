@@ -1,0 +1,252 @@
+//! Ears: one thread looks every 10 ms at what the media plane has put into the rings, runs voice activity on it, and sends
+//! what was said to speech-to-text.
+//!
+//! A turn is transcribed ahead: as soon as there is a short silence, all that was said goes to the pool. If the silence
+//! lasts, the words are already there; if the voice goes on, they are thrown away. Nothing is decoded twice in vain.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use baton_audio::AudioFrame;
+use rtrb::Consumer;
+use tracing::error;
+
+use crate::endpoint::{Endpointer, Turn};
+use crate::stt::{Done, Job, Pool};
+use crate::{Expectation, HearEvent, Transcriber, VoiceActivity};
+
+/// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
+const PRE_ROLL: usize = 2_560;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+struct Control {
+    open: AtomicBool,
+    gone: AtomicBool,
+    expectation: Mutex<Expectation>,
+}
+
+/// One leg's ear. Dropping it ends it.
+pub struct Ear(Arc<Control>);
+
+impl Ear {
+    /// Opens or closes it. What comes in while it is closed is forgotten, and so is a turn that was not over.
+    pub fn open(&self, open: bool) {
+        self.0.open.store(open, Ordering::Relaxed);
+    }
+
+    /// Tells it what to expect.
+    pub fn expect(&self, expectation: Expectation) {
+        *self.0.expectation.lock().unwrap_or_else(PoisonError::into_inner) = expectation;
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Listener {
+    id: u64,
+    control: Arc<Control>,
+    audio: Consumer<AudioFrame>,
+    vad: Box<dyn VoiceActivity>,
+    events: Box<dyn Fn(HearEvent) + Send>,
+    endpointer: Endpointer,
+    window: Vec<i16>,
+    recent: VecDeque<i16>,
+    said: Vec<i16>,
+    serial: u64,
+    turn: u64,
+    probe: Probe,
+    /// Turns that are over and whose words are still in the pool: job, end of voice, end of turn.
+    over: Vec<(u64, Instant, Instant)>,
+    was_open: bool,
+}
+
+/// What is known of the words of the turn so far.
+enum Probe {
+    None,
+    /// In the pool.
+    Pending { ended: Instant },
+    Known { done: Result<crate::Transcript, crate::SttError>, ended: Instant, decoded: Instant },
+}
+
+#[derive(Clone)]
+pub(crate) struct Hearing {
+    fresh: Sender<Listener>,
+    make_vad: Arc<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
+    next: Arc<AtomicU64>,
+}
+
+impl Hearing {
+    pub fn start(engines: Vec<Box<dyn Transcriber>>, make_vad: Box<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>) -> Self {
+        let (fresh, arriving) = mpsc::channel();
+        let pool = Pool::start(engines);
+        if let Err(e) = thread::Builder::new().name("hearing".into()).spawn(move || listen_to_all(&arriving, &pool)) {
+            error!(error = %e, "the hearing thread did not start");
+        }
+        Self { fresh, make_vad: make_vad.into(), next: Arc::new(AtomicU64::new(1)) }
+    }
+
+    pub fn listen(&self, audio: Consumer<AudioFrame>, events: Box<dyn Fn(HearEvent) + Send>) -> Ear {
+        let control = Arc::new(Control { open: AtomicBool::new(false), gone: AtomicBool::new(false), expectation: Mutex::new(Expectation::default()) });
+        let listener = Listener {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            control: Arc::clone(&control),
+            audio,
+            vad: (self.make_vad)(),
+            events,
+            endpointer: Endpointer::default(),
+            window: Vec::with_capacity(512),
+            recent: VecDeque::with_capacity(PRE_ROLL + 512),
+            said: Vec::new(),
+            serial: 0,
+            turn: 0,
+            probe: Probe::None,
+            over: Vec::new(),
+            was_open: false,
+        };
+        let _ = self.fresh.send(listener);
+        Ear(control)
+    }
+}
+
+fn listen_to_all(arriving: &Receiver<Listener>, pool: &Pool) {
+    let (done, results) = mpsc::channel::<Done>();
+    let mut listeners: Vec<Listener> = Vec::new();
+    loop {
+        // With nobody to listen to, this thread rests.
+        if listeners.is_empty() {
+            match arriving.recv() {
+                Ok(listener) => listeners.push(listener),
+                Err(_) => return,
+            }
+        }
+        listeners.extend(arriving.try_iter());
+        for result in results.try_iter() {
+            if let Some(listener) = listeners.iter_mut().find(|l| l.id == result.ear) {
+                listener.decoded(result);
+            }
+        }
+        listeners.retain(|l| !l.control.gone.load(Ordering::Relaxed));
+        for listener in &mut listeners {
+            listener.look(pool, &done);
+        }
+        // A result is worth waking for; audio comes every 20 ms anyway.
+        if let Ok(result) = results.recv_timeout(LOOK_EVERY)
+            && let Some(listener) = listeners.iter_mut().find(|l| l.id == result.ear)
+        {
+            listener.decoded(result);
+        }
+    }
+}
+
+impl Listener {
+    fn look(&mut self, pool: &Pool, done: &Sender<Done>) {
+        let open = self.control.open.load(Ordering::Relaxed);
+        if !open || !self.was_open {
+            self.forget();
+            self.was_open = open;
+            if !open {
+                while self.audio.pop().is_ok() {}
+                return;
+            }
+        }
+        while let Ok(frame) = self.audio.pop() {
+            self.window.extend_from_slice(&frame.samples);
+            while self.window.len() >= 256 {
+                let mut window = [0i16; 256];
+                window.copy_from_slice(&self.window[..256]);
+                self.window.drain(..256);
+                self.take(&window, pool, done);
+            }
+        }
+    }
+
+    fn take(&mut self, window: &[i16; 256], pool: &Pool, done: &Sender<Done>) {
+        let probability = self.vad.probability(window);
+        if self.said.is_empty() {
+            self.recent.extend(window);
+            while self.recent.len() > PRE_ROLL {
+                self.recent.pop_front();
+            }
+        } else {
+            self.said.extend_from_slice(window);
+        }
+        let now = Instant::now();
+        match self.endpointer.window(probability) {
+            Turn::Nothing => {}
+            Turn::Started => {
+                self.turn += 1;
+                self.said = self.recent.drain(..).collect();
+                (self.events)(HearEvent::SpeechStarted { at: now });
+            }
+            Turn::Probe => {
+                self.serial += 1;
+                let ended = now - Duration::from_millis(u64::from(self.endpointer.silence_ms()));
+                self.probe = Probe::Pending { ended };
+                let hints = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner).hints.clone();
+                pool.submit(Job { ear: self.id, turn: self.turn, serial: self.serial, pcm: self.said.clone(), hints, done: done.clone() });
+            }
+            Turn::Resumed => {
+                self.serial += 1; // whatever the pool says of the shorter turn is out of date
+                self.probe = Probe::None;
+            }
+            Turn::Ended => {
+                self.said.clear();
+                match std::mem::replace(&mut self.probe, Probe::None) {
+                    Probe::Pending { ended } => self.over.push((self.serial, ended, now)),
+                    Probe::Known { done, ended, decoded } => self.tell(done, ended, now, decoded),
+                    Probe::None => {}
+                }
+            }
+        }
+    }
+
+    fn decoded(&mut self, done: Done) {
+        let now = Instant::now();
+        if let Some(at) = self.over.iter().position(|(serial, _, _)| *serial == done.serial) {
+            let (_, ended, over) = self.over.remove(at);
+            return self.tell(done.result, ended, over, now);
+        }
+        if let Probe::Pending { ended } = self.probe
+            && done.serial == self.serial
+        {
+            if let Ok(transcript) = &done.result {
+                let kind = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner).kind;
+                self.endpointer.words(&transcript.text, kind);
+            }
+            self.probe = Probe::Known { done: done.result, ended, decoded: now };
+        }
+    }
+
+    fn tell(&self, result: Result<crate::Transcript, crate::SttError>, ended: Instant, endpointed: Instant, decoded: Instant) {
+        if !self.control.open.load(Ordering::Relaxed) {
+            return;
+        }
+        (self.events)(match result {
+            Ok(t) if t.text.trim().is_empty() => HearEvent::NothingHeard,
+            Ok(t) => HearEvent::Utterance { text: t.text, confidence: t.confidence, ended, endpointed, decoded },
+            Err(e) => HearEvent::Failed(e),
+        });
+    }
+
+    fn forget(&mut self) {
+        self.over.clear();
+        if self.said.is_empty() && self.recent.is_empty() && matches!(self.probe, Probe::None) {
+            return;
+        }
+        self.endpointer = Endpointer::default();
+        self.vad.reset();
+        self.window.clear();
+        self.recent.clear();
+        self.said.clear();
+        self.serial += 1;
+        self.probe = Probe::None;
+    }
+}

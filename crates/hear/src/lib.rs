@@ -1,0 +1,201 @@
+//! Hearing and speaking, without the engines: end of turn, worker pools, text for the voice. The engines stand behind three
+//! traits; `crates/speech-native` has the real ones, [`scripted`] twins for tests.
+//!
+//! What must always hold: audio is taken from the media plane's rings and never waited for; what an ear hears while it is
+//! closed is forgotten; a worker that panics costs its own job only.
+
+mod endpoint;
+mod hearing;
+pub mod scripted;
+mod speaking;
+mod stt;
+pub mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use baton_audio::Clip;
+
+pub use hearing::Ear;
+
+/// Speech-to-text. One per worker thread.
+pub trait Transcriber: Send {
+    /// The words in `pcm` (8 kHz). Empty text: none.
+    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError>;
+}
+
+/// Text-to-speech. One per worker thread.
+pub trait Synthesizer: Send {
+    /// One clause, already in words a voice reads right.
+    fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError>;
+}
+
+/// Voice activity. One per ear.
+pub trait VoiceActivity: Send {
+    /// The probability that this window (32 ms at 8 kHz) holds speech.
+    fn probability(&mut self, window: &[i16; 256]) -> f32;
+    /// Forgets what went before.
+    fn reset(&mut self);
+}
+
+/// What may be heard.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// Names, numbers, products expected now.
+    pub prompt: String,
+}
+
+/// What was heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Transcript {
+    /// The words.
+    pub text: String,
+    /// 0 to 1.
+    pub confidence: f32,
+}
+
+/// Why nothing was transcribed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SttError {
+    /// The engine failed.
+    #[error("speech-to-text failed: {0}")]
+    Engine(String),
+    /// More is waiting than can be heard in time.
+    #[error("speech-to-text has too much waiting")]
+    Overloaded,
+}
+
+/// Why nothing was spoken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TtsError {
+    /// The engine failed.
+    #[error("text-to-speech failed: {0}")]
+    Engine(String),
+}
+
+/// The engines to work with.
+pub struct Engines {
+    /// One thread each.
+    pub transcribers: Vec<Box<dyn Transcriber>>,
+    /// One thread each.
+    pub synthesizers: Vec<Box<dyn Synthesizer>>,
+    /// Makes one for each ear.
+    pub voice_activity: Box<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
+    /// Names the voice; part of every cached clip's key.
+    pub voice: String,
+}
+
+/// How to hear and speak.
+#[derive(Debug, Clone, Default)]
+pub struct SpeechConfig {
+    /// Where spoken clauses are kept; `None`: in memory only.
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// What kind of answer is expected. Decides how soon a turn is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expected {
+    /// Anything.
+    #[default]
+    Anything,
+    /// Yes or no.
+    YesNo,
+    /// So many digits.
+    Digits(usize),
+    /// A name.
+    Name,
+}
+
+/// What an ear should expect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expectation {
+    /// For speech-to-text.
+    pub hints: Hints,
+    /// For the end of the turn.
+    pub kind: Expected,
+}
+
+/// What an ear tells.
+#[derive(Debug, Clone)]
+pub enum HearEvent {
+    /// Somebody began to speak.
+    SpeechStarted {
+        /// When it was noticed.
+        at: Instant,
+    },
+    /// Somebody said something.
+    Utterance {
+        /// The words.
+        text: String,
+        /// 0 to 1.
+        confidence: f32,
+        /// When the last voiced audio ended.
+        ended: Instant,
+        /// When the turn was held to be over.
+        endpointed: Instant,
+        /// When the words were known.
+        decoded: Instant,
+    },
+    /// There was a voice, but no words in it.
+    NothingHeard,
+    /// Speech-to-text failed.
+    Failed(SttError),
+}
+
+/// What the voice delivers.
+#[derive(Debug, Clone)]
+pub enum Spoken {
+    /// The next clause.
+    Clip {
+        /// Its place, from 0.
+        index: usize,
+        /// Its words.
+        text: String,
+        /// Its audio.
+        clip: Clip,
+    },
+    /// All clauses were delivered.
+    Done,
+    /// No more will come.
+    Failed(TtsError),
+}
+
+/// Hearing and speaking. Cheap to clone.
+#[derive(Clone)]
+pub struct Speech {
+    hearing: hearing::Hearing,
+    voice: Arc<speaking::Voice>,
+}
+
+impl Speech {
+    /// Starts the threads.
+    pub fn start(engines: Engines, config: SpeechConfig) -> Self {
+        let Engines { transcribers, synthesizers, voice_activity, voice } = engines;
+        Self {
+            hearing: hearing::Hearing::start(transcribers, voice_activity),
+            voice: speaking::Voice::start(synthesizers, voice, config.cache_dir),
+        }
+    }
+
+    /// Listens to a leg. The ear is closed until it is opened; it ends when it is dropped or its ring is.
+    pub fn listen(&self, audio: rtrb::Consumer<baton_audio::AudioFrame>, events: Box<dyn Fn(HearEvent) + Send>) -> Ear {
+        self.hearing.listen(audio, events)
+    }
+
+    /// Speaks a text: clause by clause, in order, as soon as each is there. `out` is called on another thread, or at once
+    /// where everything is in the cache.
+    pub fn speak(&self, text: &str, out: Box<dyn FnMut(Spoken) + Send>) {
+        self.voice.speak(text, out);
+    }
+
+    /// Has texts spoken into the cache when there is nothing else to do.
+    pub fn preload(&self, texts: &[String]) {
+        self.voice.preload(texts);
+    }
+
+    /// Whether everything that was to be preloaded is.
+    pub fn is_preloaded(&self) -> bool {
+        self.voice.is_idle()
+    }
+}
