@@ -62,8 +62,9 @@ impl DigitReceiver {
 /// duration can say (§2.5.1.3), or a sender that moves the timestamp with every update. A new press of the same key
 /// cannot begin so soon: Q.24 asks for 40 ms of tone and 40 ms of pause.
 fn continues(current: Current, since: i32) -> bool {
-    let segment = current.duration >= 0xF000 && (since - i32::from(current.duration)).abs() <= 1_600;
-    segment || since <= 400
+    let duration = i32::from(current.duration);
+    let segment = current.duration >= 0xF000 && (duration - 1_600..=duration + 1_600).contains(&since);
+    segment || (1..=400).contains(&since)
 }
 
 /// What a tick of the sender sends.
@@ -192,6 +193,14 @@ mod tests {
         assert_eq!(r.hear(0, true, event(7, 160, false)), Some('7'));
         for i in 1..8u32 {
             assert_eq!(r.hear(i * 160, false, event(7, 160, false)), None);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_started_again_hides_no_digit() {
+        let mut r = DigitReceiver::default();
+        for timestamp in [0x9000_0000, 0x1000_0000, 0x0100_0000, 0x8100_0000, 500] {
+            assert_eq!(r.hear(timestamp, false, event(4, 160, false)), Some('4'), "{timestamp:#x}");
         }
     }
 

@@ -111,7 +111,8 @@ impl JitterBuffer {
                 return;
             }
         } else if ahead.unsigned_abs() as usize >= RING || ahead.saturating_add(length) > RING as i32 {
-            let confirmed = self.outlier.is_some_and(|seen| (timestamp.wrapping_sub(seen) as i32).abs() <= MOST as i32);
+            let confirmed =
+                self.outlier.is_some_and(|seen| (timestamp.wrapping_sub(seen) as i32).unsigned_abs() <= MOST);
             self.outlier = Some(timestamp);
             if !confirmed {
                 self.late += 1;

@@ -190,11 +190,15 @@ impl<P: Port> Leg<P> {
         }
     }
 
-    fn connect(&mut self, at: Moment, remote: SocketAddr, link: Link) {
+    fn connect(&mut self, at: Moment, remote: SocketAddr, mut link: Link) {
+        if remote.ip().is_unspecified() || remote.port() == 0 {
+            link.send = false; // the old way to hold (RFC 2543 §B.5), or a stream refused: there is nobody to send to
+        }
         match &mut self.latch {
             Some(latch) => latch.rename(remote),
             None => self.latch = Some(Latch::new(remote)),
         }
+        self.rtcp.source_port = None;
         if self.link.is_none_or(|old| !old.receive) && link.receive {
             self.heard_at = Some(at.now);
             self.silence_reported = false;

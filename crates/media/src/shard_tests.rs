@@ -230,7 +230,7 @@ fn a_bridge_relays_at_once_both_ways_with_digits_mapped() {
     w.run(40);
     w.order(a, MediaCommand::Bridge { with: b });
     w.events();
-    (w.sent(0), w.sent(1));
+    w.log.borrow_mut().clear();
     for n in 0..3 {
         for (seat, other) in [(0, 1), (1, 0)] {
             let payload: Vec<u8> = (0..160).map(|i| (i * 7 + n * 3 + seat as u32) as u8).collect();
@@ -378,6 +378,29 @@ fn on_hold_nothing_is_sent_and_the_playlist_waits() {
 }
 
 #[test]
+fn an_address_of_nobody_is_a_hold() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    w.run(40);
+    w.sent(0);
+    for remote in ["0.0.0.0:4000", "192.0.2.1:0"] {
+        w.order(
+            leg,
+            MediaCommand::Connect {
+                remote: remote.parse().unwrap(),
+                codec: Codec::Pcmu,
+                payload_type: 0,
+                dtmf_payload_type: None,
+                send: true,
+                receive: true,
+            },
+        );
+        w.run(6_000);
+    }
+    assert!(w.sent(0).is_empty());
+}
+
+#[test]
 fn strangers_and_noise_change_nothing_and_are_counted() {
     let mut w = World::new();
     let leg = w.connected(0, Codec::Pcmu, 101);
@@ -463,6 +486,64 @@ fn reports_go_out_every_5_seconds_to_the_next_port() {
     let reports: Vec<Sent> = w.log.borrow().iter().filter(|s| s.rtcp).cloned().collect();
     assert_eq!(reports.len(), 4);
     assert!(reports.iter().all(|s| s.to.port() == peer(0).port() + 1 && s.bytes[1] == 200));
+}
+
+#[test]
+fn a_long_way_there_and_back_lowers_the_score() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    w.run(5_100);
+    let report = w.log.borrow().iter().find(|s| s.rtcp).unwrap().clone();
+    let word = |at: usize| &report.bytes[at..at + 4];
+    // A receiver report about us: our SSRC, 16 bytes that do not matter here, then when our report came and how long ago.
+    let mut heard = vec![0x81, 201, 0, 7, 0, 0, 0, 1];
+    heard.extend_from_slice(word(4));
+    heard.extend([0; 12]);
+    heard.extend([report.bytes[10], report.bytes[11], report.bytes[12], report.bytes[13]]);
+    heard.extend([0; 4]);
+    *w.clock.borrow_mut() = report.at + Duration::from_millis(800);
+    let now = w.now();
+    w.shard.rtcp(now, 0, ([192, 0, 2, 1], 4_001).into(), &heard);
+    let stats = closed(&mut w, leg);
+    assert!((2.3..3.0).contains(&stats.mos), "460 ms mouth to ear: {}", stats.mos);
+}
+
+/// A peer that speaks RTP and means harm: nothing panics, and the leg still works.
+#[test]
+fn hostile_streams_of_the_peer_itself() {
+    let mut random = StdRng::seed_from_u64(9);
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcma, 101));
+    let (to, mut tap) = RingBuffer::new(64);
+    w.order(a, MediaCommand::Tap { to: Some(to) });
+    w.order(a, MediaCommand::Bridge { with: b });
+    let edges = [0u32, 1, 159, 160, 4_095, 4_096, 0x7FFF_FFFF, 0x8000_0000, 0x8000_0001, u32::MAX - 160, u32::MAX];
+    for _ in 0..50_000 {
+        let payload: Vec<u8> = (0..random.random_range(0..970)).map(|_| random.random()).collect();
+        let edge = edges[random.random_range(0..edges.len())];
+        let packet = Rtp {
+            marker: random.random(),
+            payload_type: [0, 8, 13, 101, 127][random.random_range(0..5)],
+            sequence: if random.random_bool(0.5) { edge as u16 } else { random.random() },
+            timestamp: if random.random_bool(0.7) { edge } else { random.random() },
+            ssrc: random.random_range(0..3),
+            payload: &payload,
+        };
+        w.packet(0, peer(0), packet);
+        if random.random_bool(0.1) {
+            w.run(5);
+            while tap.pop().is_ok() {}
+            w.log.borrow_mut().clear();
+            w.events();
+        }
+    }
+    w.run(1_000);
+    for n in 0..20 {
+        w.audio(0, n, 0, &[n as u8; 160]);
+        w.run(20);
+    }
+    let heard = w.sent(1);
+    assert!((5..20).all(|n| heard.iter().any(|s| s.rtp().payload[0] == Codec::Pcmu.map_to(Codec::Pcma).unwrap()[n])));
 }
 
 #[test]

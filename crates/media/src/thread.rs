@@ -106,7 +106,11 @@ impl Driver {
             self.shard.tick(now);
             if ticking == self.shard.idle() {
                 ticking = !ticking;
-                if ticking { self.ticker.start(self.shard.until_next(now) + BEHIND, GRID) } else { self.ticker.stop() }
+                if ticking {
+                    self.ticker.start(self.shard.until_next(Instant::now()) + BEHIND, GRID);
+                } else {
+                    self.ticker.stop();
+                }
             }
             let stirred = self.shard.sinks.stirred();
             if stirred.events {

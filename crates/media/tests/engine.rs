@@ -1,6 +1,8 @@
 //! The media plane on real loopback sockets. Peers send a packet whenever they hear one, so that the gateway's own pace
 //! drives a test, and every wait has a deadline; nothing sleeps.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
+
 mod support;
 
 use std::net::UdpSocket;

@@ -1,6 +1,8 @@
 //! The media thread allocates and frees nothing once its legs are set up: a global allocator counts by thread while legs
 //! play, feed a tap, relay, transcode, hear and send digits, report and are flooded.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
+
 mod support;
 
 use std::alloc::{GlobalAlloc, Layout, System};
