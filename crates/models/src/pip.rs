@@ -55,10 +55,13 @@ impl Registry for Pip {
         let output = self.command(&["index", "versions", package.name, "-vv"])?.output().map_err(not_started)?;
         let said = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into_owned()).join("\n");
         find_url(&said, package.file).ok_or_else(|| {
+            // Without a connection pip ends in "no matching distribution" as well, which would send people astray.
+            let broken = said.lines().find(|l| l.contains("connection broken") || l.contains("Could not fetch URL"));
             let error = said.lines().rev().find_map(|l| l.trim().strip_prefix("ERROR: "));
-            RegistryError(match error {
-                Some(error) => format!("pip: {error}"),
-                None => format!("pip knows no {}", package.file),
+            RegistryError(match (broken, error) {
+                (Some(_), _) => "pip has no connection to its package index".into(),
+                (None, Some(error)) => format!("pip: {error}"),
+                (None, None) => format!("pip knows no {}", package.file),
             })
         })
     }

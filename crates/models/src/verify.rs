@@ -94,3 +94,64 @@ pub(crate) fn check(file: &ModelFile, path: &Path, depth: Depth) -> State {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Layout;
+
+    #[test]
+    fn an_empty_folder_lacks_everything() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(verify(dir.path()).iter().all(|s| s.state == State::Missing));
+        assert_eq!(missing(dir.path()).len(), list().len());
+        assert!(verify(&dir.path().join("nowhere")).iter().all(|s| s.state == State::Missing));
+    }
+
+    #[test]
+    fn a_wrong_size_is_seen_at_once_and_wrong_contents_by_digest() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path());
+        let silero = || verify(dir.path()).into_iter().find(|s| s.path == layout.silero()).unwrap();
+        let is_missing = || missing(dir.path()).iter().any(|m| m.name == "silero_vad.onnx");
+
+        fs::write(layout.silero(), b"cut short").unwrap();
+        assert!(matches!(silero().state, State::Wrong { found, .. } if found == "9 bytes"));
+        assert!(is_missing());
+
+        fs::File::create(layout.silero()).unwrap().set_len(silero().bytes).unwrap();
+        assert!(!is_missing());
+        let State::Wrong { expected, found } = silero().state else { panic!("zeros are no model") };
+        assert!(expected.starts_with("sha256 1a153a22") && found.starts_with("sha256 "), "{expected}, {found}");
+
+        fs::remove_file(layout.silero()).unwrap();
+        fs::create_dir(layout.silero()).unwrap();
+        assert!(matches!(silero().state, State::Wrong { found, .. } if found == "not a file"));
+    }
+
+    #[test]
+    fn a_folder_has_one_status_that_names_the_file_at_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("espeak-ng-data");
+        fs::create_dir(&data).unwrap();
+        let statuses: Vec<_> = verify(dir.path()).into_iter().filter(|s| s.path == data).collect();
+        assert!(matches!(&statuses[..], [Status { state: State::Missing, .. }]));
+        fs::write(data.join("phontab"), b"other").unwrap();
+        let status = verify(dir.path()).into_iter().find(|s| s.path == data).unwrap();
+        assert!(matches!(status.state, State::Wrong { expected, .. } if expected.contains("phontab: 58652 bytes")));
+    }
+
+    #[test]
+    fn the_list_is_sound() {
+        for model in list() {
+            let digits = model.files.iter().map(|f| f.checksum).chain(model.packages.iter().map(|p| p.checksum));
+            assert!(digits.clone().all(|c| matches!(c.hex().len(), 40 | 64) && !c.hex().contains(char::is_uppercase)));
+            let fits = match &model.recipe {
+                Recipe::Members(members) => members.len() == model.files.len() && model.packages.len() == 1,
+                Recipe::Folder(prefix) => prefix.ends_with('/') && model.packages.len() == 1,
+                Recipe::Whisper { pieces, .. } => pieces.len() + 1 == model.packages.len() && model.files.len() == 1,
+            };
+            assert!(fits, "{}", model.name);
+        }
+    }
+}
