@@ -335,10 +335,10 @@ pub(crate) fn reason_phrase(code: u16) -> &'static str {
         513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
-        200..=299 => "OK",
-        300..=399 => "Redirect",
-        400..=499 => "Request Failed",
-        500..=599 => "Server Failed",
+        _ if code < 300 => "OK",
+        _ if code < 400 => "Redirect",
+        _ if code < 500 => "Request Failed",
+        _ if code < 600 => "Server Failed",
         _ => "Refused",
     }
 }
