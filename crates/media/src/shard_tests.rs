@@ -269,6 +269,59 @@ fn a_bridge_relays_at_once_both_ways_with_digits_mapped() {
 }
 
 #[test]
+fn what_comes_twice_is_relayed_once_and_what_comes_late_in_its_place() {
+    let mut w = World::new();
+    let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcmu, 101));
+    w.order(a, MediaCommand::Bridge { with: b });
+    for n in [0, 1, 3, 2, 1, 2, 3, 4, 0, 5] {
+        w.audio(0, n, 0, &[n as u8; 160]);
+    }
+    let relayed = w.sent(1);
+    let order: Vec<u8> = relayed.iter().map(|s| s.rtp().payload[0]).collect();
+    assert_eq!(order, [0, 1, 3, 2, 4, 5]);
+    let first = relayed[0].rtp();
+    for s in &relayed {
+        let (packet, n) = (s.rtp(), s.rtp().payload[0]);
+        assert_eq!(packet.sequence.wrapping_sub(first.sequence), u16::from(n));
+        assert_eq!(packet.timestamp.wrapping_sub(first.timestamp), 160 * u32::from(n));
+    }
+}
+
+#[test]
+fn a_tap_and_the_digits_follow_a_new_source_from_its_first_packet() {
+    let mut w = World::new();
+    let leg = w.connected(0, Codec::Pcmu, 101);
+    let (to, mut tap) = RingBuffer::new(64);
+    w.order(leg, MediaCommand::Tap { to: Some(to) });
+    for n in 0..10 {
+        w.audio(0, n, 0, &[Codec::Pcmu.encode(1_000); 160]);
+        w.run(20);
+    }
+    let payload = Event { code: 5, end: true, volume: 10, duration: 800 }.bytes();
+    for ssrc in [70, 99] {
+        let sequence = if ssrc == 70 { 910 } else { 1 };
+        w.packet(
+            0,
+            peer(0),
+            Rtp { marker: true, payload_type: 101, sequence, timestamp: 51_600, ssrc, payload: &payload },
+        );
+    }
+    let digits = w.events().into_iter().filter(|e| matches!(e, MediaEvent::Digit { digit: '5', .. })).count();
+    assert_eq!(digits, 2, "the same timestamp of another source is another event");
+    while tap.pop().is_ok() {}
+    for n in 0..10u16 {
+        // A little behind the first source: its own place in time, not late in the other's.
+        let (sequence, timestamp) = (2 + n, 50_000 + 160 * u32::from(n));
+        let payload = [Codec::Pcmu.encode(-2_000); 160];
+        w.packet(0, peer(0), Rtp { marker: false, payload_type: 0, sequence, timestamp, ssrc: 99, payload: &payload });
+        w.run(20);
+    }
+    let frames: Vec<AudioFrame> = std::iter::from_fn(|| tap.pop().ok()).collect();
+    let new = frames.iter().filter(|f| f.samples[80] < -1_500).count();
+    assert!(new >= 7, "{new} of 10 after 40 ms of delay");
+}
+
+#[test]
 fn between_two_laws_a_bridge_maps_each_byte() {
     let mut w = World::new();
     let (a, b) = (w.connected(0, Codec::Pcmu, 101), w.connected(1, Codec::Pcma, 101));
@@ -349,6 +402,7 @@ fn silence_is_reported_once_and_only_where_something_should_come() {
     assert!(matches!(w.events()[..], [MediaEvent::FirstPacket { .. }]));
     w.run(2_000);
     assert!(matches!(w.events()[..], [MediaEvent::Silent { .. }]), "again after it was broken");
+    w.audio(0, 1, 0, &[1; 160]);
     w.connect(leg, Codec::Pcmu, 101, true, false);
     w.run(90_000);
     w.connect(leg, Codec::Pcmu, 101, true, true);
