@@ -75,6 +75,9 @@ pub(super) fn headers(message: &str, name: &str) -> Vec<String> {
     message.lines().take_while(|l| !l.is_empty()).filter_map(named).collect()
 }
 
+/// Given who sends and the message's name: whether it is lost.
+type Rule = Box<dyn FnMut(usize, &str) -> bool>;
+
 /// Two cores, `0` which calls and `1` which is called, and the wire between them.
 pub(super) struct Pair {
     pub began: Instant,
@@ -84,8 +87,7 @@ pub(super) struct Pair {
     /// What was sent: when, by whom, what, and whether it arrived.
     pub log: Vec<(Duration, usize, String, bool)>,
     flying: Vec<(Instant, usize, Bytes)>,
-    /// Given who sends and the message's name: whether it is lost.
-    pub lose: Box<dyn FnMut(usize, &str) -> bool>,
+    pub lose: Rule,
 }
 
 pub(super) const ADDRS: [&str; 2] = ["192.0.2.1:5060", "192.0.2.2:5060"];
