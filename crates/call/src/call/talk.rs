@@ -1,0 +1,202 @@
+//! The conversation: what the caller says and types goes to the intake, what it replies is said and followed.
+//!
+//! The caller may speak over anything but an announcement. What stops us must turn out to be words: if it was a cough, what
+//! it cut off is said once more, and nobody is asked to repeat what they never said. The silence that counts as no input
+//! begins where our line ended, not where it was ordered.
+
+use std::time::Instant;
+
+use baton_intake::{ActionResult, Line as FlowLine, Next, Reply, TriggerName};
+
+use crate::api::LineId;
+use crate::lines::{After, Line};
+use crate::record::By;
+use crate::timer::{self, Timer};
+
+use super::{Call, HangUpCause, Phase, termination};
+
+impl Call {
+    /// The ACK: both sides can hear.
+    pub(super) fn confirmed(&mut self, now: Instant) {
+        if !self.caller.confirmed() {
+            return;
+        }
+        self.timers.stop(Timer::Confirm);
+        self.phase = Phase::Conversing;
+        if self.speech_down {
+            return self.ask_for_person(now);
+        }
+        let reply = self.intake.begin();
+        self.follow(now, reply, None);
+    }
+
+    pub(super) fn speech_started(&mut self, now: Instant) {
+        if !self.is_talking() || !self.listening {
+            return;
+        }
+        self.hearing = true;
+        self.timers.stop(Timer::NoInput);
+        self.timers.set(Timer::Utterance, now + timer::UTTERANCE);
+        if self.lines.may_be_stopped() {
+            self.interrupted = self.stop_lines();
+        }
+    }
+
+    pub(super) fn heard(&mut self, now: Instant, text: &str, confidence: f32, ended: Instant) {
+        if text.trim().is_empty() {
+            return self.not_understood(now);
+        }
+        if !self.spoken_to() {
+            return;
+        }
+        self.keeper.heard(text.trim(), confidence, ended);
+        self.answered_us();
+        let reply = self.intake.heard(text, confidence);
+        self.follow(now, reply, Some(ended));
+    }
+
+    /// There was speech, or noise, and no words.
+    pub(super) fn not_understood(&mut self, now: Instant) {
+        if !self.spoken_to() {
+            return;
+        }
+        if let Some(texts) = self.interrupted.take() {
+            let id = self.new_line();
+            return self.say_line(now, Line { again: true, ..Line::new(id, texts, true) });
+        }
+        if !self.lines.is_silent() {
+            return; // noise over an announcement
+        }
+        let reply = self.intake.not_understood();
+        self.follow(now, reply, None);
+    }
+
+    pub(super) fn no_input(&mut self, now: Instant) {
+        if self.is_talking() {
+            let reply = self.intake.no_input();
+            self.follow(now, reply, None);
+        }
+    }
+
+    /// Digits count wherever the assistant has the caller, also while speech-to-text is down.
+    pub(super) fn caller_pressed(&mut self, now: Instant, digit: char) {
+        if !self.is_talking() || !matches!(digit, '0'..='9' | '*' | '#') {
+            return;
+        }
+        self.keeper.typed(now, digit);
+        self.answered_us();
+        let reply = self.intake.digits(digit.encode_utf8(&mut [0; 4]));
+        self.follow(now, reply, None);
+    }
+
+    pub(super) fn action_result(&mut self, now: Instant, result: ActionResult) {
+        if !std::mem::take(&mut self.acting) {
+            return;
+        }
+        self.timers.stop(Timer::ActionBudget);
+        if self.is_talking() {
+            let reply = self.intake.action_result(result);
+            self.follow(now, reply, None);
+        }
+    }
+
+    /// We can neither be sure to hear nor to be heard: a person takes over. Once; after a failed transfer the callback can
+    /// still be had by digits.
+    pub(super) fn speech_down(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.speech_down, true) && matches!(self.phase, Phase::Conversing) {
+            self.ask_for_person(now);
+        }
+    }
+
+    fn ask_for_person(&mut self, now: Instant) {
+        let mut reply = self.intake.escalate(TriggerName::SystemFault);
+        if reply.say.is_empty() {
+            reply.say.push(self.flow.line(FlowLine::SpeechDown, 0));
+        }
+        self.follow(now, reply, None);
+    }
+
+    /// Says the reply, and does what it leads to.
+    pub(super) fn follow(&mut self, now: Instant, reply: Reply, replies_to: Option<Instant>) {
+        self.keeper.understood(&self.intake);
+        self.timers.stop(Timer::NoInput);
+        let Reply { say, interruptible, next } = reply;
+        match next {
+            Next::Listen { patience } => {
+                self.lines.after = After::Listen(patience);
+                self.say(now, say, interruptible, replies_to);
+                self.listen(true);
+            }
+            Next::Act(action) => {
+                self.lines.after = After::Nothing;
+                self.say(now, say, interruptible, replies_to);
+                self.run(now, action);
+            }
+            Next::Escalate { trigger, disposition, queue } => {
+                return self.escalate(now, say, (trigger, disposition, queue), replies_to);
+            }
+            Next::Finish { disposition } => {
+                self.keeper.settle(&disposition);
+                self.stop_talking();
+                self.phase = Phase::Leaving;
+                self.lines.after = After::HangUp;
+                self.say(now, say, false, replies_to);
+            }
+        }
+        self.all_said(now);
+    }
+
+    /// A line to the caller, or to the agent, is over.
+    pub(super) fn line_ended(&mut self, now: Instant, id: LineId, completed: bool) {
+        if let Some(line) = self.lines.ended(id) {
+            if !completed {
+                self.keeper.line_cut(&line);
+            }
+            return self.all_said(now);
+        }
+        self.told_agent(now, id, completed);
+    }
+
+    pub(super) fn line_started(&mut self, id: LineId, at: Instant) {
+        match self.lines.get_mut(id) {
+            Some(line) => self.keeper.line_started(line, at),
+            None => self.telling_agent(id, at),
+        }
+    }
+
+    /// What follows once nothing more is to be said to the caller.
+    pub(super) fn all_said(&mut self, now: Instant) {
+        if !self.lines.is_empty() {
+            return;
+        }
+        self.timers.stop(Timer::LineCeiling);
+        match (&self.phase, self.lines.after) {
+            (Phase::Conversing | Phase::GivenBack, After::Listen(patience)) if !self.hearing => {
+                self.timers.set(Timer::NoInput, now + patience);
+            }
+            (Phase::Transferring(transfer), _) => {
+                let every = transfer.rules.news_every;
+                self.timers.set(Timer::HoldNews, now + every);
+            }
+            (Phase::Leaving, After::HangUp) => {
+                self.end(now, termination("completed", By::Baton, 200), HangUpCause::Normal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether what the ear brings is for us. It ends the caller's speaking either way.
+    fn spoken_to(&mut self) -> bool {
+        self.hearing = false;
+        self.timers.stop(Timer::Utterance);
+        self.is_talking() && self.listening
+    }
+
+    /// The caller has answered: what is still being said is no longer of use, unless it is an announcement.
+    fn answered_us(&mut self) {
+        self.interrupted = None;
+        if self.lines.may_be_stopped() {
+            self.stop_lines();
+        }
+    }
+}
