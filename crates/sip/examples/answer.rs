@@ -1,5 +1,6 @@
 //! An endpoint that answers every call with G.711 silence, and hangs up with its caller: the peer for SIPp and torture
-//! runs. `answer [LISTEN] [EXT:PASSWORD …]`; what its tables hold goes to standard error every five seconds.
+//! runs. `answer [LISTEN] [EXT:PASSWORD …]`; what its tables hold goes to standard error every five seconds. MD5 alone is
+//! offered: SIPp knows no other.
 
 use std::net::SocketAddr;
 
@@ -20,6 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = SipConfig {
         listen: [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, bind }).to_vec(),
         extensions: arguments.filter_map(extension).collect(),
+        sha256: false,
         numbers: vec!["*".into()],
         domain: domain.clone(),
         ..SipConfig::default()

@@ -116,6 +116,9 @@ pub struct SipConfig {
     pub user_agent: String,
     /// Who may register.
     pub extensions: Vec<ExtensionAuth>,
+    /// Challenge with SHA-256 before MD5 (RFC 8760). Off for phones, and SIPp, that take the first challenge and know
+    /// MD5 alone.
+    pub sha256: bool,
     /// Users that are answered (DIDs, names); all others get 404. `*` answers any.
     pub numbers: Vec<String>,
     /// Bounds.
@@ -130,6 +133,7 @@ impl Default for SipConfig {
             domain: "baton.localhost".into(),
             user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
             extensions: Vec::new(),
+            sha256: true,
             numbers: Vec::new(),
             limits: Limits::default(),
         }

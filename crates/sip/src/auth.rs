@@ -93,9 +93,9 @@ enum Algorithm {
 
 impl Verifier {
     /// `key` must be random and stay private.
-    pub fn new(now: Instant, realm: &str, users: HashMap<String, Ha1>, key: [u8; 32]) -> Self {
+    pub fn new(now: Instant, realm: &str, users: HashMap<String, Ha1>, sha256: bool, key: [u8; 32]) -> Self {
         let nobody = Ha1::from_password("", realm, &hex(&key));
-        let strong = users.values().all(|ha1| ha1.sha256.is_some());
+        let strong = sha256 && users.values().all(|ha1| ha1.sha256.is_some());
         let algorithms = if strong { vec![Algorithm::Sha256, Algorithm::Md5] } else { vec![Algorithm::Md5] };
         let (used, forget) = (HashMap::new(), VecDeque::new());
         Self { realm: realm.replace(['"', '\\'], ""), users, nobody, algorithms, key, began: now, used, forget }
@@ -304,7 +304,7 @@ pub(crate) mod tests {
     fn verifier() -> (Verifier, Instant, StdRng) {
         let now = Instant::now();
         let users = HashMap::from([("1001".to_owned(), Ha1::from_password("1001", "r", "secret"))]);
-        (Verifier::new(now, "r", users, [7; 32]), now, StdRng::seed_from_u64(1))
+        (Verifier::new(now, "r", users, true, [7; 32]), now, StdRng::seed_from_u64(1))
     }
 
     fn try_it(v: &mut Verifier, at: Instant, challenge: &str, user: &str, password: &str, nc: u32) -> Verdict {
@@ -390,7 +390,7 @@ pub(crate) mod tests {
             ("b".to_owned(), Ha1::from_md5_hex(&Algorithm::Md5.hash("b:r:y")).unwrap()),
         ]);
         let (now, mut rng) = (Instant::now(), StdRng::seed_from_u64(2));
-        let mut v = Verifier::new(now, "r", users, [1; 32]);
+        let mut v = Verifier::new(now, "r", users, true, [1; 32]);
         let challenges = v.challenges(now, &mut rng, true);
         assert!(challenges.len() == 1 && challenges[0].ends_with("algorithm=MD5, stale=true"));
         assert_eq!(stale(&try_it(&mut v, now, &challenges[0], "b", "y", 1)), None);

@@ -281,9 +281,10 @@ impl Owner {
             _ => None,
         };
         let Some((host, port)) = name else { return self.core.command(now, command) };
-        let arrivals = self.arrivals.clone();
+        let (arrivals, shared) = (self.arrivals.clone(), Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let addr = lookup_host((host.as_str(), port)).await.ok().and_then(|mut found| found.next());
+            let reached = |addr: &SocketAddr| shared.listeners.iter().any(|l| l.reaches(addr.ip()));
+            let addr = lookup_host((host.as_str(), port)).await.ok().and_then(|mut found| found.find(reached));
             let _ = arrivals.send(Arrival::Resolved(command, addr)).await;
         });
     }

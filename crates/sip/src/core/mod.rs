@@ -170,7 +170,7 @@ impl Core {
         let limits = &config.limits;
         Self {
             registrar: Registrar::new(limits.min_expires, limits.max_expires, limits.contacts),
-            verifier: Verifier::new(now, &config.domain, users, key),
+            verifier: Verifier::new(now, &config.domain, users, config.sha256, key),
             listeners,
             rng,
             secret,
