@@ -78,31 +78,34 @@ impl Store {
             return Ok(CaseStamp { case_id: row.try_get("case_id").map_err(fault)?, at: time(&at) });
         }
         let now = stamp(Timestamp::now());
-        let case_id: i64 = sqlx::query_scalar(
-            "INSERT INTO cases (call_id, contact_id, disposition, trigger, summary, body, closed, revision, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8)
-             ON CONFLICT (call_id) DO UPDATE SET
-               contact_id  = iif(closed, contact_id, ?2),
-               disposition = iif(closed, disposition, ?3),
-               trigger     = iif(closed, trigger, ?4),
-               summary     = iif(closed, summary, ?5),
-               body        = iif(closed, body, ?6),
-               closed      = closed OR ?7,
-               revision    = revision + 1,
-               updated_at  = ?8
-             RETURNING id",
-        )
-        .bind(change.call_id)
-        .bind(change.contact_id)
-        .bind(change.disposition)
-        .bind(change.trigger)
-        .bind(change.summary)
-        .bind(change.body)
-        .bind(change.closes)
-        .bind(&now)
-        .fetch_one(&mut *tx)
-        .await
-        .map_err(fault)?;
+        // Not an upsert: that would use up a case number for each change.
+        let changed = set(
+            sqlx::query_scalar(
+                "UPDATE cases SET
+                   contact_id  = iif(closed, contact_id, ?2),
+                   disposition = iif(closed, disposition, ?3),
+                   trigger     = iif(closed, trigger, ?4),
+                   summary     = iif(closed, summary, ?5),
+                   body        = iif(closed, body, ?6),
+                   closed      = closed OR ?7,
+                   revision    = revision + 1,
+                   updated_at  = ?8
+                 WHERE call_id = ?1 RETURNING id",
+            ),
+            change,
+            &now,
+        );
+        let case_id = match changed.fetch_optional(&mut *tx).await.map_err(fault)? {
+            Some(id) => id,
+            None => {
+                let made = sqlx::query_scalar(
+                    "INSERT INTO cases
+                       (call_id, contact_id, disposition, trigger, summary, body, closed, revision, created_at, updated_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?8) RETURNING id",
+                );
+                set(made, change, &now).fetch_one(&mut *tx).await.map_err(fault)?
+            }
+        };
         sqlx::query("INSERT INTO case_writes (key, case_id, at) VALUES (?, ?, ?)")
             .bind(change.key)
             .bind(case_id)
@@ -137,4 +140,19 @@ impl Store {
         };
         row.and_then(|row| row.map(read).transpose()).map_err(fault)
     }
+}
+
+type Scalar<'q> = sqlx::query::QueryScalar<'q, sqlx::Sqlite, i64, sqlx::sqlite::SqliteArguments>;
+
+/// The parameters of both statements, 1 to 8.
+fn set<'q>(query: Scalar<'q>, change: &'q CaseChange<'_>, now: &'q str) -> Scalar<'q> {
+    query
+        .bind(change.call_id)
+        .bind(change.contact_id)
+        .bind(change.disposition)
+        .bind(change.trigger)
+        .bind(change.summary)
+        .bind(change.body)
+        .bind(change.closes)
+        .bind(now)
 }
