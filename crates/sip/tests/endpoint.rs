@@ -1,10 +1,14 @@
 //! The endpoint on real sockets of loopback: what the virtual clock cannot show.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is a failed test")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use baton_sip::sdp::{self, Codec, SessionId};
-use baton_sip::{EndCause, LegId, Listen, SipCommand, SipConfig, SipEvent, SipHandle, StartError, Transport};
+use baton_sip::{
+    EndCause, ExtensionAuth, Ha1, LegId, Listen, SipCommand, SipConfig, SipEvent, SipHandle, StartError, Transport,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::mpsc::Receiver;
@@ -13,9 +17,15 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 async fn endpoint() -> (SipHandle, Receiver<SipEvent>) {
-    let bind = "127.0.0.1:0".parse().unwrap();
+    endpoint_at("127.0.0.1:0").await.unwrap()
+}
+
+async fn endpoint_at(bind: &str) -> Result<(SipHandle, Receiver<SipEvent>), StartError> {
+    let bind = bind.parse().unwrap();
     let listen = [Transport::Udp, Transport::Tcp].map(|transport| Listen { transport, bind }).to_vec();
-    baton_sip::start(SipConfig { listen, numbers: vec!["help".into()], ..SipConfig::default() }).await.unwrap()
+    let extensions =
+        vec![ExtensionAuth { ext: "1001".into(), ha1: Ha1::from_password("1001", "baton.localhost", "secret") }];
+    baton_sip::start(SipConfig { listen, numbers: vec!["help".into()], extensions, ..SipConfig::default() }).await
 }
 
 async fn next(events: &mut Receiver<SipEvent>) -> SipEvent {
@@ -44,12 +54,22 @@ async fn settled(sip: &SipHandle) {
 
 #[tokio::test]
 async fn two_endpoints_talk_over_udp_and_tcp() {
-    for (transport, host) in
-        [(Transport::Udp, "127.0.0.1"), (Transport::Tcp, "127.0.0.1"), (Transport::Udp, "localhost.")]
-    {
-        let ((a, mut heard_a), (b, mut heard_b)) = (endpoint().await, endpoint().await);
+    for (transport, host, bind) in [
+        (Transport::Udp, "127.0.0.1", "127.0.0.1:0"),
+        (Transport::Tcp, "127.0.0.1", "127.0.0.1:0"),
+        (Transport::Udp, "localhost", "127.0.0.1:0"),
+        (Transport::Udp, "127.0.0.1", "0.0.0.0:0"),
+        (Transport::Udp, "[::1]", "[::1]:0"),
+        (Transport::Tcp, "[::1]", "[::1]:0"),
+    ] {
+        let (Ok((a, mut heard_a)), Ok((b, mut heard_b))) = (endpoint_at(bind).await, endpoint_at(bind).await) else {
+            assert!(bind.starts_with("[::1]"), "cannot bind {bind}");
+            println!("SKIPPED: no IPv6 on this machine");
+            continue;
+        };
+        println!("{transport} {host} on {bind}");
         let leg = a.new_leg();
-        a.send(invite(leg, b.local_addr(transport).unwrap(), host.trim_end_matches('.'), transport)).unwrap();
+        a.send(invite(leg, b.local_addr(transport).unwrap(), host, transport)).unwrap();
         let SipEvent::Incoming { leg: theirs, sdp: Some(offer), .. } = next(&mut heard_b).await else { panic!() };
         let (answer, _) =
             sdp::answer(&offer, "127.0.0.1:5000".parse().unwrap(), &[Codec::Pcmu], SessionId::new()).unwrap();
@@ -156,4 +176,41 @@ async fn draining_refuses_over_the_wire() {
         let n = timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("no answer").unwrap();
         assert!(String::from_utf8_lossy(&buffer[..n]).starts_with(status));
     }
+}
+
+#[tokio::test]
+async fn a_phone_on_tcp_is_called_over_its_own_connection() {
+    use md5::{Digest, Md5};
+    let md5 = |text: String| Md5::digest(text).iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let (sip, mut events) = endpoint().await;
+    let mut phone = TcpStream::connect(sip.local_addr(Transport::Tcp).unwrap()).await.unwrap();
+    let register = |cseq: u32, extra: &str| {
+        format!(
+            "REGISTER sip:baton.localhost SIP/2.0\r\nVia: SIP/2.0/TCP 10.1.1.1:5060;branch=z9hG4bKr{cseq};rport\r\nMax-Forwards: 70\r\nFrom: <sip:1001@baton.localhost>;tag=1\r\nTo: <sip:1001@baton.localhost>\r\nCall-ID: r\r\nCSeq: {cseq} REGISTER\r\nContact: <sip:1001@10.1.1.1:5060;transport=tcp>\r\n{extra}Content-Length: 0\r\n\r\n"
+        )
+    };
+    phone.write_all(register(1, "").as_bytes()).await.unwrap();
+    let challenge = read_until(&mut phone, 1, "algorithm=MD5").await;
+    let nonce = challenge.split("nonce=\"").nth(1).and_then(|n| n.split('"').next()).unwrap();
+    let (ha1, ha2) = (md5("1001:baton.localhost:secret".into()), md5("REGISTER:sip:baton.localhost".into()));
+    let response = md5(format!("{ha1}:{nonce}:00000001:c:auth:{ha2}"));
+    let credentials = format!(
+        "Authorization: Digest username=\"1001\", realm=\"baton.localhost\", nonce=\"{nonce}\", uri=\"sip:baton.localhost\", response=\"{response}\", cnonce=\"c\", nc=00000001, qop=auth\r\n"
+    );
+    phone.write_all(register(2, &credentials).as_bytes()).await.unwrap();
+    read_until(&mut phone, 1, "SIP/2.0 200 ").await;
+    assert!(matches!(next(&mut events).await, SipEvent::Registered { expires_s: 3_600, .. }));
+    assert_eq!(sip.contacts("1001")[0].source, phone.local_addr().unwrap());
+    let leg = sip.new_leg();
+    sip.send(SipCommand::Invite {
+        leg,
+        ext: "1001".into(),
+        from_user: "me".into(),
+        from_display: None,
+        headers: vec![],
+        sdp: our_sdp(),
+    })
+    .unwrap();
+    let invite = read_until(&mut phone, 1, "a=sendrecv").await;
+    assert!(invite.starts_with("INVITE sip:1001@10.1.1.1:5060;transport=tcp SIP/2.0\r\n"));
 }

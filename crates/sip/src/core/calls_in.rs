@@ -93,6 +93,7 @@ impl Core {
             wire::push(&mut response.headers, HeaderName::RetryAfter, "5");
         }
         wire::finish(&mut response.headers, None);
+        info!(leg = leg.0, code, reason = reason.unwrap_or_else(|| wire::reason_phrase(code)), "call refused");
         self.respond(now, tx, Some(response));
         self.forget(leg);
     }

@@ -95,6 +95,13 @@ impl Dialog {
         }
     }
 
+    /// Notes the way the peer last came, where that is the only way to it: a NAT's port or a connection may change.
+    pub fn heard_along(&mut self, flow: Flow) {
+        if flow.transport == self.flow.transport && (self.behind_nat || flow.transport == Transport::Tcp) {
+            self.flow = flow;
+        }
+    }
+
     /// A request with the next number, and where it goes. Via and body are still missing.
     pub fn request(&mut self, method: Method) -> (Request, Flow) {
         self.local_cseq += 1;

@@ -79,7 +79,7 @@ impl Core {
         if !unknown.is_empty() {
             return Err((420, "unsupported extension required", vec![(HeaderName::Unsupported, unknown.join(", "))]));
         }
-        if self.tx.len() >= self.config.limits.transactions {
+        if !in_dialog && self.tx.len() >= self.config.limits.transactions {
             return Err((503, "overloaded", vec![(HeaderName::RetryAfter, "5".into())]));
         }
         if !in_dialog && self.tx.is_merged(request) {

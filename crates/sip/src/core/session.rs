@@ -66,7 +66,13 @@ impl Core {
 
     /// Takes the timer a 2xx to a request of ours sets.
     pub(super) fn start_session_timer(&mut self, now: Instant, leg: LegId, response: &Headers) {
-        let Some((interval, refresher)) = wanted(response) else { return };
+        let Some((interval, refresher)) = wanted(response) else {
+            // RFC 4028 §7.2: a 2xx that names no interval ends the timer, not the session.
+            if let Some(state) = self.legs.get_mut(&leg) {
+                state.timer = None;
+            }
+            return;
+        };
         let we_refresh = refresher.as_deref() != Some("uas");
         let by_update = allows_update(response);
         self.set_session_timer(
@@ -138,7 +144,7 @@ impl Core {
             return;
         }
         if let (TuEvent::Response(response), 200..=299) = (&event, code) {
-            self.acknowledge_refresh(id, leg, response);
+            self.acknowledge_refresh(leg, response);
         }
         let Some(state) = self.legs.get_mut(&leg) else { return };
         if state.refreshing != Some(id) {
@@ -169,9 +175,8 @@ impl Core {
     }
 
     /// ACK for the 2xx to a re-INVITE of ours; repeated when the 2xx is.
-    fn acknowledge_refresh(&mut self, id: TxId, leg: LegId, response: &Response) {
+    fn acknowledge_refresh(&mut self, leg: LegId, response: &Response) {
         let Some(cseq) = wire::cseq(&response.headers).filter(|c| c.method == Method::Invite) else { return };
-        debug_assert!(self.tx.client(id).is_some());
         let Some(dialog) = self.legs.get(&leg).and_then(|l| l.dialog.clone()) else { return };
         let (flow, bytes) = self.ack(&dialog, cseq.sequence);
         self.send_bytes(flow, bytes);

@@ -30,7 +30,7 @@ impl Core {
         if !dialog.accept_cseq(cseq.sequence) {
             return self.reply(flow, request, 500, "CSeq out of order", &[]);
         }
-        dialog.flow.connection = flow.connection.or(dialog.flow.connection);
+        dialog.heard_along(flow);
         let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), Some(leg)) else { return };
         match request.method {
             Method::Bye => self.on_bye(now, leg, tx, request),
