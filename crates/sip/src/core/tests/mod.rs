@@ -7,6 +7,7 @@ mod races;
 mod register;
 mod requests;
 mod torture;
+mod walk;
 mod within;
 
 use std::net::SocketAddr;
