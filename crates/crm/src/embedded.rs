@@ -77,8 +77,8 @@ impl Crm for Embedded {
         Ok(people)
     }
 
-    async fn order(&self, number: &str) -> Result<Option<(Order, Person)>, CrmError> {
-        let Some(found) = self.store.order(number).await.map_err(unavailable)? else { return Ok(None) };
+    async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError> {
+        let Some(found) = self.store.order(&number).await.map_err(unavailable)? else { return Ok(None) };
         let Some(holder) = self.store.contact(&found.contact_id).await.map_err(unavailable)? else { return Ok(None) };
         Ok(Some((order(found), self.person(holder).await?)))
     }

@@ -28,7 +28,7 @@ pub trait Crm: Send + Sync {
     async fn find_person(&self, lookup: Lookup) -> Result<Vec<Person>, CrmError>;
 
     /// The order of that number, and whose it is. Case, dashes and spaces in the number do not matter.
-    async fn order(&self, number: &str) -> Result<Option<(Order, Person)>, CrmError>;
+    async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError>;
 
     /// Makes the call's case, before the agent is joined. This and the next two: the same key again changes nothing and is
     /// acknowledged again, also if the first answer was lost; what the write needs and is not there yet is made.

@@ -143,13 +143,13 @@ impl Outbox {
     ///
     /// # Errors
     /// It could not be written down (a full disk): nothing is sent. The caller decides whether to try again.
-    pub async fn enqueue(&self, write: CaseWrite) -> Result<Delivery, StoreError> {
+    pub async fn enqueue(&self, write: &CaseWrite) -> Result<Delivery, StoreError> {
         let watching = match self.watched.claim(&write.key) {
             Claim::Taken(watching) => return Ok(Delivery(watching)),
             Claim::Ours(watching) => watching,
         };
         let mut unclaim = Unclaim { watched: &self.watched, key: &write.key, armed: true };
-        let payload = serde_json::to_string(&write).unwrap_or_default();
+        let payload = serde_json::to_string(write).unwrap_or_default();
         let step = match write.step {
             Step::Open => "open",
             Step::Update => "update",

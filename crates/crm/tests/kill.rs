@@ -115,9 +115,8 @@ async fn victim() {
     for call in 0..CALLS {
         for step in [Step::Open, Step::Update, Step::Complete] {
             let write = write(&format!("call-{call}"), step);
-            let key = write.key.clone();
-            let mut delivery = outbox.enqueue(write).await.unwrap();
-            say(&format!("enqueued {key}"));
+            let mut delivery = outbox.enqueue(&write).await.unwrap();
+            say(&format!("enqueued {}", write.key));
             if random.random_bool(0.2) {
                 delivery.settled().await;
             }

@@ -57,13 +57,13 @@ fn acknowledged(event: Option<DeliveryEvent>) -> baton_crm::Receipt {
 #[tokio::test(start_paused = true)]
 async fn what_is_acknowledged_is_remembered() {
     let b = bench([]).await;
-    let mut delivery = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut delivery = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     let receipt = acknowledged(delivery.next().await);
     assert_eq!((receipt.system.as_str(), receipt.record_id.as_str()), ("embedded", "CASE-00001"));
     assert_eq!(delivery.next().await, None, "there is no word after the last");
     assert_eq!(b.store.outbox_depth().await.unwrap(), 0);
 
-    let mut again = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut again = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     assert_eq!(acknowledged(again.next().await), receipt);
     assert_eq!(b.store.case("c1").await.unwrap().unwrap().revision, 1);
 }
@@ -71,7 +71,7 @@ async fn what_is_acknowledged_is_remembered() {
 #[tokio::test(start_paused = true)]
 async fn it_stands_on_disk_before_it_is_sent() {
     let mut b = bench([Fault::Hang]).await;
-    b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     b.tries.recv().await.unwrap();
     let row = b.store.outbox_get("c1:open").await.unwrap().unwrap();
     assert_eq!((row.state, row.call_id.as_str(), row.step.as_str()), (OutboxState::Pending, "c1", "open"));
@@ -80,7 +80,7 @@ async fn it_stands_on_disk_before_it_is_sent() {
 #[tokio::test(start_paused = true)]
 async fn it_is_tried_again_after_a_pause_that_grows() {
     let mut b = bench([Fault::Down, Fault::Down, Fault::Down]).await;
-    let mut delivery = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut delivery = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     let mut last = b.tries.recv().await.unwrap().at;
     for (attempt, pause) in [(1, 250), (2, 500), (3, 1_000)] {
         let event = delivery.next().await.unwrap();
@@ -102,7 +102,7 @@ async fn it_is_tried_again_after_a_pause_that_grows() {
 async fn a_lost_answer_has_one_effect() {
     for fault in [Fault::AnswerLost, Fault::HangAfter] {
         let mut b = bench([fault, fault]).await;
-        let mut delivery = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+        let mut delivery = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
         for _ in 0..2 {
             b.tries.recv().await.unwrap();
             while b.store.case("c1").await.unwrap().is_none() {
@@ -122,9 +122,9 @@ async fn a_lost_answer_has_one_effect() {
 #[tokio::test(start_paused = true)]
 async fn a_try_that_hangs_ends_in_time_and_holds_up_no_other_call() {
     let mut b = bench([Fault::Hang]).await;
-    let mut stuck = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut stuck = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     b.tries.recv().await.unwrap();
-    let mut other = b.outbox.enqueue(write("c2", Step::Open)).await.unwrap();
+    let mut other = b.outbox.enqueue(&write("c2", Step::Open)).await.unwrap();
     acknowledged(other.next().await);
     advance(TRY).await;
     assert_eq!(stuck.next().await, Some(DeliveryEvent::Failing { attempt: 1, error: "no answer in time".into() }));
@@ -135,9 +135,9 @@ async fn a_try_that_hangs_ends_in_time_and_holds_up_no_other_call() {
 #[tokio::test(start_paused = true)]
 async fn a_calls_writes_keep_their_order() {
     let mut b = bench([Fault::Down]).await;
-    let mut open = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
-    b.outbox.enqueue(write("c1", Step::Update)).await.unwrap();
-    let mut complete = b.outbox.enqueue(write("c1", Step::Complete)).await.unwrap();
+    let mut open = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
+    b.outbox.enqueue(&write("c1", Step::Update)).await.unwrap();
+    let mut complete = b.outbox.enqueue(&write("c1", Step::Complete)).await.unwrap();
     assert!(matches!(open.next().await, Some(DeliveryEvent::Failing { .. })));
     advance(Duration::from_secs(1)).await;
     acknowledged(complete.settled().await);
@@ -154,16 +154,16 @@ async fn a_calls_writes_keep_their_order() {
 async fn what_is_refused_is_dead_until_resent_and_the_call_goes_on() {
     let b = bench([Fault::Refuse, Fault::Panic]).await;
     for (call, error) in [("c1", "refused: 422"), ("c2", "broke off")] {
-        let mut open = b.outbox.enqueue(write(call, Step::Open)).await.unwrap();
+        let mut open = b.outbox.enqueue(&write(call, Step::Open)).await.unwrap();
         match open.next().await {
             Some(DeliveryEvent::Dead { error: said }) => assert!(said.contains(error), "{said}"),
             other => panic!("{other:?}"),
         }
     }
     for call in ["c1", "c2"] {
-        let mut complete = b.outbox.enqueue(write(call, Step::Complete)).await.unwrap();
+        let mut complete = b.outbox.enqueue(&write(call, Step::Complete)).await.unwrap();
         acknowledged(complete.settled().await);
-        let mut same = b.outbox.enqueue(write(call, Step::Open)).await.unwrap();
+        let mut same = b.outbox.enqueue(&write(call, Step::Open)).await.unwrap();
         assert!(matches!(same.next().await, Some(DeliveryEvent::Dead { .. })), "asking again does not revive it");
     }
     let keys = |rows: Vec<baton_store::OutboxRow>| rows.into_iter().map(|r| r.key).collect::<Vec<_>>();
@@ -181,7 +181,7 @@ async fn what_is_refused_is_dead_until_resent_and_the_call_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn after_its_last_try_it_is_dead() {
     let mut b = bench([Fault::Down; 5]).await;
-    let mut delivery = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut delivery = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     for attempt in 1..5 {
         assert_eq!(delivery.next().await, Some(DeliveryEvent::Failing { attempt, error: "503".into() }));
         advance(Duration::from_secs(60)).await;
@@ -197,9 +197,9 @@ async fn after_its_last_try_it_is_dead() {
 #[tokio::test(start_paused = true)]
 async fn two_who_ask_for_the_same_write_watch_the_same() {
     let mut b = bench([Fault::Down]).await;
-    let mut one = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut one = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     let failing = one.next().await;
-    let mut two = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    let mut two = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     assert_eq!(two.next().await, failing, "the newcomer hears how it stands");
     advance(Duration::from_millis(250)).await;
     assert_eq!(acknowledged(one.next().await), acknowledged(two.next().await));
@@ -211,10 +211,10 @@ async fn two_who_ask_for_the_same_write_watch_the_same() {
 #[tokio::test(start_paused = true)]
 async fn what_was_pending_is_sent_at_the_next_start_and_flush_waits_for_it() {
     let mut b = bench([Fault::AnswerLost, Fault::Hang]).await;
-    let mut delivery = b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
-    b.outbox.enqueue(write("c1", Step::Complete)).await.unwrap();
+    let mut delivery = b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
+    b.outbox.enqueue(&write("c1", Step::Complete)).await.unwrap();
     assert!(matches!(delivery.next().await, Some(DeliveryEvent::Failing { .. })));
-    b.outbox.enqueue(write("c2", Step::Complete)).await.unwrap();
+    b.outbox.enqueue(&write("c2", Step::Complete)).await.unwrap();
     b.tries.recv().await.unwrap();
     b.tries.recv().await.unwrap();
     drop(b.outbox);
@@ -235,7 +235,7 @@ async fn what_was_pending_is_sent_at_the_next_start_and_flush_waits_for_it() {
 #[tokio::test(start_paused = true)]
 async fn flush_gives_up_in_time() {
     let mut b = bench([Fault::Hang]).await;
-    b.outbox.enqueue(write("c1", Step::Open)).await.unwrap();
+    b.outbox.enqueue(&write("c1", Step::Open)).await.unwrap();
     b.tries.recv().await.unwrap();
     let outbox = b.outbox.clone();
     let flush = tokio::spawn(async move { outbox.flush(Duration::from_secs(1)).await });

@@ -80,7 +80,7 @@ impl Crm for Faulty {
         self.inner.find_person(lookup).await
     }
 
-    async fn order(&self, number: &str) -> Result<Option<(Order, Person)>, CrmError> {
+    async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError> {
         self.inner.order(number).await
     }
 
