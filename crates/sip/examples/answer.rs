@@ -40,8 +40,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event {
             Some(SipEvent::Incoming { leg, sdp: offer, .. }) => {
                 let answer = match &offer {
-                    Some(offer) => sdp::answer(offer, media, &CODECS, SessionId::new()).map(|(answer, _)| answer),
-                    None => Ok(sdp::offer(media, &CODECS, SessionId::new())),
+                    Some(offer) => sdp::answer(offer, media, &CODECS, SessionId::next()).map(|(answer, _)| answer),
+                    None => Ok(sdp::offer(media, &CODECS, SessionId::next())),
                 };
                 sip.send(match answer {
                     Ok(sdp) => SipCommand::Answer { leg, sdp },
@@ -51,9 +51,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             Some(SipEvent::Reoffer { leg, sdp: offer }) => {
                 let sdp = match &offer {
                     Some(offer) => {
-                        sdp::answer(offer, media, &CODECS, SessionId::new()).map(|(a, _)| a).map_err(|_| 488)
+                        sdp::answer(offer, media, &CODECS, SessionId::next()).map(|(a, _)| a).map_err(|_| 488)
                     }
-                    None => Ok(sdp::offer(media, &CODECS, SessionId::new())),
+                    None => Ok(sdp::offer(media, &CODECS, SessionId::next())),
                 };
                 sip.send(SipCommand::AnswerReoffer { leg, sdp })?;
             }

@@ -35,26 +35,26 @@ impl Codec {
     }
 }
 
-/// Which way audio flows, seen from our side of the leg.
+/// Which way audio flows, as the author of the description sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// Both ways.
     SendRecv,
-    /// We send; they play hold or only listen.
+    /// The author sends: plays hold music, say.
     SendOnly,
-    /// They send.
+    /// The author listens.
     RecvOnly,
     /// Neither.
     Inactive,
 }
 
 impl Direction {
-    /// Whether we send.
+    /// Whether the author sends.
     pub fn sends(self) -> bool {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
-    /// Whether we receive.
+    /// Whether the author receives.
     pub fn receives(self) -> bool {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
@@ -89,10 +89,22 @@ pub struct Remote {
     pub payload_type: u8,
     /// The payload type of telephone-event (RFC 4733), if agreed.
     pub dtmf_payload_type: Option<u8>,
-    /// Which way audio flows, from our side.
+    /// Which way audio flows, as the far side sees it.
     pub direction: Direction,
     /// Packet length they wish for, milliseconds.
     pub ptime_ms: u32,
+}
+
+impl Remote {
+    /// Whether we send to them.
+    pub fn we_send(&self) -> bool {
+        self.direction.receives()
+    }
+
+    /// Whether they send to us.
+    pub fn we_receive(&self) -> bool {
+        self.direction.sends()
+    }
 }
 
 /// Why a description does not lead to audio. An offer like that is answered 488.
@@ -127,15 +139,14 @@ pub struct SessionId {
 
 impl SessionId {
     /// A fresh one.
-    #[expect(clippy::new_without_default, reason = "no two are equal")]
-    pub fn new() -> Self {
+    pub fn next() -> Self {
         let id = u64::from(rand::random::<u32>()) | 1 << 33;
         Self { id, version: id }
     }
 
     /// The same session, changed.
     #[must_use]
-    pub fn next(self) -> Self {
+    pub fn changed(self) -> Self {
         Self { version: self.version + 1, ..self }
     }
 }
@@ -163,7 +174,8 @@ pub fn answer(
     for (i, stream) in description.media.iter().enumerate() {
         if i == chosen {
             let formats = [(remote.payload_type, remote.codec)];
-            text += &audio(local.port(), &stream.protocol, &formats, remote.dtmf_payload_type, remote.direction);
+            text +=
+                &audio(local.port(), &stream.protocol, &formats, remote.dtmf_payload_type, remote.direction.mirrored());
         } else {
             let format = stream.formats.first().map_or("0", String::as_str);
             let _ = write!(text, "m={} 0 {} {format}\r\n", stream.media, stream.protocol);
@@ -223,16 +235,15 @@ fn remote(description: &SessionDescription, stream: &MediaDescription, codecs: &
     })?;
     let connection = stream.connection.as_ref().or(description.connection.as_ref()).ok_or(SdpError::NoAddress)?;
     let ip = connection.address.ip().ok_or(SdpError::NoAddress)?;
-    let theirs = match stream.declared_direction().unwrap_or_else(|| description.direction()) {
+    let mut direction = match stream.declared_direction().unwrap_or_else(|| description.direction()) {
         sipx_sdp::Direction::SendRecv => Direction::SendRecv,
         sipx_sdp::Direction::SendOnly => Direction::SendOnly,
         sipx_sdp::Direction::RecvOnly => Direction::RecvOnly,
         sipx_sdp::Direction::Inactive => Direction::Inactive,
     };
-    let mut direction = theirs.mirrored();
     if ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
         // Hold in the manner of RFC 2543: they hear nothing; RFC 3264 §8.4 forbids to send there.
-        direction = if direction.receives() { Direction::RecvOnly } else { Direction::Inactive };
+        direction = if direction.sends() { Direction::SendOnly } else { Direction::Inactive };
     }
     let dtmf_payload_type = stream.formats.iter().find_map(|f| {
         let map = Rtpmap::parse(stream.rtpmap(f)?.trim()).ok()?;
@@ -293,13 +304,13 @@ mod tests {
     }
 
     fn answered(offer: &str) -> Result<(String, Remote), SdpError> {
-        answer(offer, local(), &BOTH, SessionId::new())
+        answer(offer, local(), &BOTH, SessionId::next())
     }
 
     #[test]
     fn our_offer_and_our_answer_agree() {
-        let offer = offer("127.0.0.2:4000".parse().unwrap(), &BOTH, SessionId::new());
-        let (text, remote) = answer(&offer, local(), &[Codec::Pcma], SessionId::new()).unwrap();
+        let offer = offer("127.0.0.2:4000".parse().unwrap(), &BOTH, SessionId::next());
+        let (text, remote) = answer(&offer, local(), &[Codec::Pcma], SessionId::next()).unwrap();
         assert_eq!(
             (remote.codec, remote.payload_type, remote.dtmf_payload_type, remote.ptime_ms),
             (Codec::Pcma, 8, Some(101), 20)
@@ -316,19 +327,20 @@ mod tests {
         let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("m=")).collect();
         assert_eq!(lines, ["m=video 0 RTP/AVP 96", "m=audio 30000 RTP/AVP 108 97", "m=audio 0 RTP/SAVP 0"]);
         assert!(text.contains("a=recvonly") && text.contains("a=rtpmap:108 PCMA/8000"));
-        assert_eq!((remote.direction, remote.payload_type, remote.ptime_ms), (Direction::RecvOnly, 108, 30));
+        assert_eq!((remote.direction, remote.payload_type, remote.ptime_ms), (Direction::SendOnly, 108, 30));
+        assert!(!remote.we_send() && remote.we_receive());
     }
 
     #[test]
-    fn holds_are_mirrored() {
+    fn holds_are_heard() {
         let held = |line: &str, ip: &str| {
             answered(&format!("v=0\r\nc=IN IP4 {ip}\r\n{line}m=audio 4000 RTP/AVP 0\r\n")).unwrap().1.direction
         };
         assert_eq!(held("", "1.2.3.4"), Direction::SendRecv);
-        assert_eq!(held("a=sendonly\r\n", "1.2.3.4"), Direction::RecvOnly, "session level");
-        assert_eq!(held("a=recvonly\r\n", "1.2.3.4"), Direction::SendOnly);
+        assert_eq!(held("a=sendonly\r\n", "1.2.3.4"), Direction::SendOnly, "session level");
+        assert_eq!(held("a=recvonly\r\n", "1.2.3.4"), Direction::RecvOnly);
         assert_eq!(held("a=inactive\r\n", "1.2.3.4"), Direction::Inactive);
-        assert_eq!(held("", "0.0.0.0"), Direction::RecvOnly);
+        assert_eq!(held("", "0.0.0.0"), Direction::SendOnly);
     }
 
     #[test]
@@ -352,9 +364,9 @@ mod tests {
 
     #[test]
     fn a_leg_keeps_its_session() {
-        let text = offer(local(), &BOTH, SessionId::new());
+        let text = offer(local(), &BOTH, SessionId::next());
         let text = with_session(&text, SessionId { id: 7, version: 9 });
         assert!(text.contains("o=- 7 9 IN IP4 127.0.0.1\r\n") && text.ends_with("a=sendrecv\r\n"));
-        assert_eq!(SessionId { id: 7, version: 9 }.next().version, 10);
+        assert_eq!(SessionId { id: 7, version: 9 }.changed().version, 10);
     }
 }

@@ -33,7 +33,7 @@ async fn next(events: &mut Receiver<SipEvent>) -> SipEvent {
 }
 
 fn our_sdp() -> String {
-    sdp::offer("127.0.0.1:4000".parse().unwrap(), &[Codec::Pcmu], SessionId::new())
+    sdp::offer("127.0.0.1:4000".parse().unwrap(), &[Codec::Pcmu], SessionId::next())
 }
 
 fn invite(leg: LegId, to: SocketAddr, host: &str, transport: Transport) -> SipCommand {
@@ -72,7 +72,7 @@ async fn two_endpoints_talk_over_udp_and_tcp() {
         a.send(invite(leg, b.local_addr(transport).unwrap(), host, transport)).unwrap();
         let SipEvent::Incoming { leg: theirs, sdp: Some(offer), .. } = next(&mut heard_b).await else { panic!() };
         let (answer, _) =
-            sdp::answer(&offer, "127.0.0.1:5000".parse().unwrap(), &[Codec::Pcmu], SessionId::new()).unwrap();
+            sdp::answer(&offer, "127.0.0.1:5000".parse().unwrap(), &[Codec::Pcmu], SessionId::next()).unwrap();
         b.send(SipCommand::Ring { leg: theirs }).unwrap();
         b.send(SipCommand::Answer { leg: theirs, sdp: answer }).unwrap();
         assert!(matches!(next(&mut heard_a).await, SipEvent::Progress { code: 180, .. }));

@@ -469,7 +469,7 @@ impl Core {
     fn describe(leg: &mut Leg, text: &str) -> String {
         let text = sdp::with_session(text, SessionId { id: leg.session.id, version: 0 });
         if leg.described.as_ref().is_some_and(|last| *last != text) {
-            leg.session = leg.session.next();
+            leg.session = leg.session.changed();
         }
         let current = sdp::with_session(&text, leg.session);
         leg.described = Some(text);
@@ -494,7 +494,7 @@ impl Core {
 impl Leg {
     fn new(phase: Phase, user: String) -> Self {
         let (dialog, described, unacked, reoffer, bye, refreshing, timer) = Default::default();
-        Self { phase, dialog, user, session: SessionId::new(), described, unacked, reoffer, bye, refreshing, timer }
+        Self { phase, dialog, user, session: SessionId::next(), described, unacked, reoffer, bye, refreshing, timer }
     }
 }
 

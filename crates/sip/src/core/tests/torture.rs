@@ -31,7 +31,7 @@ fn outcome(bytes: Vec<u8>) -> Option<u16> {
     for event in script.events() {
         if let SipEvent::Incoming { leg, sdp: offer, .. } = event {
             let answer = offer.map_or(Ok(sdp()), |o| {
-                crate::sdp::answer(&o, flow.local, &[crate::sdp::Codec::Pcmu], crate::sdp::SessionId::new())
+                crate::sdp::answer(&o, flow.local, &[crate::sdp::Codec::Pcmu], crate::sdp::SessionId::next())
                     .map(|(a, _)| a)
             });
             sent.extend(script.order(match answer {
