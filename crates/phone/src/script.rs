@@ -157,11 +157,17 @@ pub struct AgentScript {
     pub joins_at_briefing_end: bool,
     /// File with what it says after the join.
     pub talk: Option<PathBuf>,
+    /// What is said in it.
+    #[serde(default)]
+    pub text: String,
     /// From the join to its first word, ms.
     #[serde(default = "default_talk_delay")]
     pub talk_after_ms: u64,
     /// From the join to its hanging up, ms; `None`: it waits for the caller to hang up.
     pub hang_up_after_ms: Option<u64>,
+    /// How its audio is made; read by `make.sh` alone.
+    #[serde(default)]
+    pub voice: toml::Table,
     /// Samples of `talk`; filled by [`AgentScript::load`].
     #[serde(skip)]
     pub samples: Option<Arc<[i16]>>,
@@ -276,6 +282,8 @@ impl AgentScript {
             press: default_press(),
             joins_at_briefing_end: false,
             talk: None,
+            text: String::new(),
+            voice: toml::Table::new(),
             talk_after_ms: default_talk_delay(),
             hang_up_after_ms: None,
             samples: None,
