@@ -11,6 +11,7 @@
 //! ```
 //!
 //! Every script must end with the call over, and its record completed once.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! What tests of the call share: flows, a customer, actions in the words of the trade.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "test support; each test file uses some of it")]
 
 use std::sync::{Arc, OnceLock};
 
