@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! given 1001 rings                     the usual beginning, as far as that: see GIVEN
+//! flow of orders                       the shipped flow, in place of testdata/flow.toml
 //! flow if_late = "wait"                a key of the flow, changed for this script
 //! at 1.200s  caller says "agent"       what happens, and when; timers run out on the way
 //! expect ring agent 1001               must have been decided since, in this order (the beginning of its words is enough)
@@ -15,10 +16,11 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use baton_call::{Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Setup, Timer};
-use baton_intake::ActionResult;
+use baton_intake::{ActionResult, Flow};
 use serde_json::Value;
 
 #[test]
@@ -54,7 +56,8 @@ fn play(script: &str) -> Result<(), String> {
         .filter_map(|(_, l)| l.strip_prefix("flow ")?.split_once(" = "))
         .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    let mut run = Run::new(&changes);
+    let shipped = lines.iter().any(|(_, l)| *l == "flow of orders");
+    let mut run = Run::new(if shipped { support::default_flow() } else { support::shop(&changes) });
     for (n, line) in lines.iter().filter(meant) {
         run.line(line).map_err(|why| format!("{n}: {line}\n  {why}"))?;
     }
@@ -81,14 +84,14 @@ struct Run {
 }
 
 impl Run {
-    fn new(changes: &[(String, String)]) -> Self {
+    fn new(flow: Arc<Flow>) -> Self {
         let began = Instant::now();
         let setup = Setup {
             call_id: "call-1".into(),
             from: "+15551230001".into(),
             to: "5000".into(),
             trunk: "carrier".into(),
-            flow: support::shop(changes),
+            flow,
         };
         let wall = "2026-03-02T09:30:00.25Z".parse().unwrap();
         let call = Call::new(began, wall, setup);

@@ -296,6 +296,7 @@ impl Walk {
             }
             Action::Bridge => {
                 self.check(self.model.agent == AgentLeg::Up && self.model.caller_up, "joined with nobody");
+                self.check(!self.model.music && !self.model.ear_open, "joined over hold music or an open ear");
                 self.check_record_first();
                 (self.model.bridged, self.model.ever_bridged) = (true, true);
             }
