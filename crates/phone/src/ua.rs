@@ -84,7 +84,7 @@ pub enum RegisterError {
     },
 }
 
-/// A SIP phone on one UDP port. Dropping it closes the port; calls that it made end with it.
+/// A SIP phone on one UDP port. Calls need it: once it is dropped, they hear nothing more of the other side.
 #[derive(Debug)]
 pub struct Phone {
     ua: Arc<Ua>,

@@ -9,7 +9,6 @@ mod board;
 mod caller;
 mod report;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "helpers of tests fail by panic, as tests do")]
 mod tests;
 
 use std::net::SocketAddr;
