@@ -55,7 +55,7 @@ pub async fn call(
         let said = act.said;
         report.ended_by = if ended.is_some() { EndedBy::Them } else { EndedBy::Us };
         report.ended = Some(ended.unwrap_or_else(Instant::now));
-        report.replies = replies(&said, &media);
+        report.replies = replies(&said, &media, board.stage(index).joined);
         report.said = said;
     }
     report.events.extend(notes);
@@ -219,11 +219,11 @@ impl Act<'_> {
     }
 }
 
-/// How soon the other side answered each utterance, up to the next one.
-fn replies(said: &[Event], media: &Media) -> Vec<Reply> {
+/// How soon the other side answered each utterance, up to the next one. What is said to the agent is not counted.
+fn replies(said: &[Event], media: &Media, joined: Option<Instant>) -> Vec<Reply> {
     let heard = media.heard();
     let mut replies = Vec::new();
-    for (n, event) in said.iter().enumerate() {
+    for (n, event) in said.iter().enumerate().take_while(|(_, e)| joined.is_none_or(|j| e.at < j)) {
         let until = said.get(n + 1).map(|next| next.at);
         let ms = |at: Option<Instant>| {
             let at = at.filter(|at| until.is_none_or(|u| *at < u))?;

@@ -87,8 +87,9 @@ pub struct Hand {
     pub said_to_ring_ms: Option<f64>,
     /// Agent's 200 → first packet of the briefing that is more than digital silence, ms.
     pub answer_to_briefing_ms: Option<f64>,
-    /// Accepting digit's first packet → the later of the two sides' first live packet at the other, ms; `None` when a
-    /// transcoder between them makes packets unrecognisable.
+    /// Join → the later of the two sides' first live packet at the other, ms. Towards the agent it counts from the
+    /// accepting digit's first packet; towards the caller from the agent's first audio packet after it, since a phone
+    /// sends no audio while a key is down. `None` when a transcoder makes packets unrecognisable.
     pub accept_to_two_way_ms: Option<f64>,
     /// Caller's voice after the join as the agent heard it: [`correlation`]; `None` when nothing was said.
     pub caller_to_agent: Option<f32>,
@@ -256,7 +257,8 @@ impl CallerReport {
         hand.answer_to_briefing_ms = briefing;
         let there = first_relayed(&self.sent, heard, joined);
         let back = first_relayed(sent, &self.heard, joined);
-        hand.accept_to_two_way_ms = there.zip(back).map(|(a, b)| between(joined, a.max(b)));
+        let spoke = sent.packets.iter().find(|p| p.at >= joined).map_or(joined, |p| p.at);
+        hand.accept_to_two_way_ms = there.zip(back).map(|(a, b)| between(joined, a).max(between(spoke, b)));
         hand.caller_to_agent = spoken_since(&self.sent, joined).map(|clip| correlation(clip, heard.since(joined)));
         hand.agent_to_caller = spoken_since(sent, joined).map(|clip| correlation(clip, self.heard.since(joined)));
         hand

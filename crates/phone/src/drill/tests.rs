@@ -162,7 +162,7 @@ async fn joined_ends_are_measured() {
     assert!(hand.caller_to_agent.unwrap() > 0.99, "{hand:?}");
     assert!(hand.agent_to_caller.unwrap() > 0.99, "{hand:?}");
     let both = hand.accept_to_two_way_ms.unwrap();
-    assert!(both < 250.0, "live audio is found at once: {both}");
+    assert!(both < 100.0, "live audio is found at once: {both}");
     let call = &report.agents[0].calls[0];
     assert_eq!(call.from_user, "+15551230001");
     assert!(call.joined.unwrap() > call.answered.unwrap() && call.answered.unwrap() > call.rang);
