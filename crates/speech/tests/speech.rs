@@ -1,5 +1,7 @@
 //! Ears and voice with scripted engines, through the real threads. Every wait is for an event, with a deadline.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic in a test is a failed test")]
+
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -239,11 +241,13 @@ fn say(speech: &Speech, text: &str) -> Vec<Spoken> {
 }
 
 fn texts(spoken: &[Spoken]) -> Vec<&str> {
-    let clip = |s| match s {
-        &Spoken::Clip { ref text, .. } => Some(text.as_str()),
-        _ => None,
-    };
-    spoken.iter().filter_map(clip).collect()
+    let mut texts = Vec::new();
+    for s in spoken {
+        if let Spoken::Clip { text, .. } = s {
+            texts.push(text.as_str());
+        }
+    }
+    texts
 }
 
 #[test]
