@@ -53,7 +53,7 @@ impl Transcriber for Whisper {
         params.set_single_segment(true);
         params.set_no_context(true);
         params.set_temperature_inc(0.0);
-        params.set_max_tokens((seconds * 8.0) as i32 + 16);
+        params.set_max_tokens((seconds * 6.0) as i32 + 12);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_print_special(false);
@@ -81,9 +81,10 @@ impl Transcriber for Whisper {
             }
         }
         let mean = if tokens == 0 { f32::NEG_INFINITY } else { logprob / tokens as f32 };
-        let text = plain(&text);
-        let invented = mean < LEAST_LOGPROB || silent > 0.8 && mean < -0.6 || repeats(&text) || is_filler(&text, &hints.prompt, mean);
+        let text = unlooped(&plain(&text));
+        let invented = mean < LEAST_LOGPROB || silent > 0.8 && mean < -0.6 || is_filler(&text, &hints.prompt, mean);
         if text.is_empty() || invented {
+            tracing::info!(text, mean, silent, seconds, "dropped: no words, or words that look invented");
             return Ok(Transcript { text: String::new(), confidence: 0.0 });
         }
         Ok(Transcript { text, confidence: mean.exp().clamp(0.0, 1.0) })
@@ -107,10 +108,23 @@ fn plain(text: &str) -> String {
     if out.chars().any(char::is_alphanumeric) { out } else { String::new() }
 }
 
-/// Whether the words go round in circles: the same three or more words, three times running.
-fn repeats(text: &str) -> bool {
-    let words: Vec<String> = text.split_whitespace().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()).collect();
-    (3..=8).any(|n| words.windows(3 * n).any(|w| w[..n] == w[n..2 * n] && w[n..2 * n] == w[2 * n..]))
+/// Cuts words that go round in circles to their first round: three or more words three times running, five or more twice.
+/// A round that is cut short by the token limit counts.
+fn unlooped(text: &str) -> String {
+    let shown: Vec<&str> = text.split_whitespace().collect();
+    let words: Vec<String> = shown.iter().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()).collect();
+    for start in 0..words.len() {
+        for n in 3..=(words.len() - start) / 2 {
+            let round = &words[start..start + n];
+            let twice = words[start + n..start + 2 * n] == *round;
+            let rest = &words[start + 2 * n..];
+            let thrice = rest.len() >= 2 && rest.iter().zip(round).all(|(a, b)| a == b);
+            if twice && (n >= 5 || thrice) {
+                return shown[..start + n].join(" ");
+            }
+        }
+    }
+    text.to_owned()
 }
 
 /// Words the model is known to find in noise, unless it is quite sure; and its own prompt read back.
@@ -130,8 +144,11 @@ mod tests {
         assert_eq!(plain(" [BLANK_AUDIO] (music) ♪ ♪"), "");
         assert_eq!(plain(" Hello there. (laughs)"), "Hello there.");
         assert_eq!(plain(" ... "), "");
-        assert!(repeats("and then it and then it and then it"));
-        assert!(!repeats("one one one zero four two"));
+        assert_eq!(unlooped("Yes, it's order A-1042. Yes, it's order A-1042. Yes, it's order"), "Yes, it's order A-1042.");
+        assert_eq!(unlooped("I was charged twice today. I was charged twice today."), "I was charged twice today.");
+        for honest in ["one two three one two three", "one one one zero four two", "no no no no", ""] {
+            assert_eq!(unlooped(honest), honest);
+        }
         assert!(is_filler("You", "", -0.5) && !is_filler("yes", "", -0.5));
     }
 }

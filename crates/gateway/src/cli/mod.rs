@@ -1,0 +1,100 @@
+//! The commands. Exit status: 0 done, 1 it ran and failed, 2 it was not started because something given to it is wrong.
+
+mod dial;
+mod init;
+mod models;
+mod version;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config;
+use crate::run;
+
+/// A real-time voice gateway whose transfers are warm.
+#[derive(Parser)]
+#[command(name = "baton", version = version::SHORT, long_version = version::long())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway. SIGTERM: no new calls, live calls finish; a second SIGTERM ends them.
+    Run {
+        /// The config; without it, the embedded default on loopback.
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Check a config and start nothing: 0 and a summary, or 2 with file:line, what is wrong, what to do.
+    Check {
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Write a commented config to start from.
+    Init { dir: PathBuf },
+    /// The speech models: list, fetch, verify.
+    Models {
+        #[command(subcommand)]
+        command: models::Command,
+    },
+    /// Place one call: play, record, report. For scripts and people.
+    Dial(dial::Args),
+}
+
+/// Parses the arguments and runs the command.
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { config } => match config::load(config.as_deref()) {
+            Ok(config) => run::main(config),
+            Err(faults) => refuse(&faults),
+        },
+        Command::Check { config } => match config::load(config.as_deref()) {
+            Ok(config) => {
+                say(&summary(&config));
+                ExitCode::SUCCESS
+            }
+            Err(faults) => refuse(&faults),
+        },
+        Command::Init { dir } => init::main(&dir),
+        Command::Models { command } => models::main(command),
+        Command::Dial(args) => dial::main(args),
+    }
+}
+
+/// Prints to standard output. A closed pipe (`| head`) is not an error.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Prints the cause and the remedy to standard error; exit status 2: nothing was started.
+pub fn refuse(cause: &dyn std::fmt::Display) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "baton: {cause}");
+    ExitCode::from(2)
+}
+
+fn summary(config: &config::Config) -> String {
+    let listeners: Vec<String> = config
+        .udp
+        .iter()
+        .map(|a| format!("udp {a}"))
+        .chain(config.tcp.iter().map(|a| format!("tcp {a}")))
+        .collect();
+    let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
+    let queues: Vec<String> = config.queues.iter().map(|q| format!("{} ({})", q.name, q.agents.join(", "))).collect();
+    format!(
+        "config is sound\n  SIP        {}\n  RTP        {} ports {}-{}\n  numbers    {}\n  queues     {}\n  extensions {}\n  store      {}",
+        listeners.join(", "),
+        config.media.bind,
+        config.media.ports.0,
+        config.media.ports.1,
+        numbers.join(", "),
+        queues.join(", "),
+        config.extensions.len(),
+        config.store.display(),
+    )
+}

@@ -1,0 +1,357 @@
+//! The config, read raw and then compiled into types that cannot be wrong: every reference is resolved, every number in
+//! its range. Each fault is told with file, line and what to do; nothing is started on a faulty config.
+
+mod locate;
+pub mod raw;
+mod secrets;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_intake::Flow;
+
+use self::locate::Lines;
+pub use self::raw::Codec;
+
+/// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
+pub const EMBEDDED: &str =
+    concat!(include_str!("../../../../sip-configs/baton.toml"), "\n", include_str!("../../../../sip-configs/flows/orders.toml"));
+
+/// A compiled config.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub udp: Vec<SocketAddr>,
+    pub tcp: Vec<SocketAddr>,
+    pub domain: String,
+    pub media: Media,
+    pub speech: Speech,
+    pub store: PathBuf,
+    pub seed: Option<PathBuf>,
+    pub crm_timeout: Duration,
+    pub http: Option<SocketAddr>,
+    pub http_token: Option<String>,
+    pub log: Log,
+    pub extensions: Vec<Extension>,
+    pub queues: Vec<Queue>,
+    /// Called number → flow.
+    pub dids: BTreeMap<String, Arc<Flow>>,
+}
+
+/// Where audio goes in and out, and what is played to a caller who waits.
+#[derive(Debug, Clone)]
+pub struct Media {
+    pub bind: IpAddr,
+    pub advertised: IpAddr,
+    pub ports: (u16, u16),
+    pub codecs: Vec<Codec>,
+    pub threads: usize,
+    pub pin: bool,
+    pub silence_limit: Duration,
+    pub hold_music: Option<PathBuf>,
+}
+
+/// Where the models are and how many work with them.
+#[derive(Debug, Clone)]
+pub struct Speech {
+    pub models: PathBuf,
+    pub stt_workers: usize,
+    pub stt_threads: usize,
+    pub tts_workers: usize,
+    pub cache: PathBuf,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub filter: String,
+    pub json: bool,
+}
+
+/// An agent's number and how it proves itself.
+#[derive(Debug, Clone)]
+pub struct Extension {
+    pub number: String,
+    pub name: Option<String>,
+    pub secret: Secret,
+}
+
+/// An extension's password, however it was given. `Generated`: the config names none, so one is made at first start.
+#[derive(Clone)]
+pub enum Secret {
+    Password(String),
+    Ha1(String),
+    Generated,
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(***)",
+            Self::Ha1(_) => "Ha1(***)",
+            Self::Generated => "Generated",
+        })
+    }
+}
+
+/// Agents who share one kind of call.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pub name: String,
+    pub agents: Vec<String>,
+    pub wrap_up: Duration,
+}
+
+/// One thing wrong with a config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    pub file: String,
+    pub line: Option<usize>,
+    pub message: String,
+    pub hint: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}: {}", self.file, self.message)?,
+            None => write!(f, "{}: {}", self.file, self.message)?,
+        }
+        if self.hint.is_empty() { Ok(()) } else { write!(f, "\n    {}", self.hint) }
+    }
+}
+
+/// Every fault found in one config.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Faults(pub Vec<Fault>);
+
+/// Reads and compiles the config in `file`, or the embedded one. Relative paths in a file are taken from its folder.
+pub fn load(file: Option<&Path>) -> Result<Config, Faults> {
+    let Some(path) = file else { return parse("embedded default", EMBEDDED, Path::new("")) };
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Faults(vec![Fault {
+            file: name.clone(),
+            line: None,
+            message: format!("cannot read the config: {e}"),
+            hint: "write one to start from with: baton init DIR".into(),
+        }])
+    })?;
+    parse(&name, &text, path.parent().unwrap_or(Path::new("")))
+}
+
+/// Compiles config text. `name` stands in messages; relative paths are joined to `base`.
+pub fn parse(name: &str, text: &str, base: &Path) -> Result<Config, Faults> {
+    let text = secrets::expand(name, text, base).map_err(Faults)?;
+    let raw: raw::Raw = toml::from_str(&text).map_err(|e| {
+        let line = e.span().map(|span| locate::line_of(&text, span.start));
+        let message = e.message().lines().collect::<Vec<_>>().join("; ");
+        let hint = if message.contains("unknown field") {
+            "correct the key's spelling or remove it; `baton init DIR` writes a config with every key"
+        } else {
+            "correct the value; `baton init DIR` writes a config with every key"
+        };
+        Faults(vec![Fault { file: name.into(), line, message, hint: hint.into() }])
+    })?;
+    Compiler { name, lines: Lines::new(&text), base, faults: Vec::new() }.compile(raw)
+}
+
+struct Compiler<'a> {
+    name: &'a str,
+    lines: Lines,
+    base: &'a Path,
+    faults: Vec<Fault>,
+}
+
+impl Compiler<'_> {
+    fn compile(mut self, raw: raw::Raw) -> Result<Config, Faults> {
+        let queues = self.queues(&raw);
+        let extensions = self.extensions(raw.extension);
+        let queue_names: Vec<String> = queues.iter().map(|q| q.name.clone()).collect();
+        let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
+        let flows = match baton_intake::compile(flows, &queue_names) {
+            Ok(flows) => flows,
+            Err(errors) => {
+                for e in errors {
+                    self.fault(&e.path, e.message, e.hint);
+                }
+                BTreeMap::new()
+            }
+        };
+        let dids = self.dids(raw.did, &flows);
+        let media = self.media(raw.media);
+        if raw.sip.udp.is_empty() && raw.sip.tcp.is_empty() {
+            self.fault(&["sip"], "no listener: both `udp` and `tcp` are empty", "name at least one, e.g. udp = [\"127.0.0.1:5060\"]");
+        }
+        for (key, n, max) in [
+            ("stt_workers", raw.speech.stt_workers, 64),
+            ("stt_threads", raw.speech.stt_threads, 16),
+            ("tts_workers", raw.speech.tts_workers, 16),
+        ] {
+            if n == 0 || n > max {
+                self.fault(&["speech", key], format!("`{key}` is {n}"), format!("give a number from 1 to {max}"));
+            }
+        }
+        let http = raw.http.bind;
+        if let Some(bind) = http
+            && !bind.ip().is_loopback()
+            && raw.http.token.is_none()
+        {
+            self.fault(
+                &["http", "bind"],
+                format!("the API would listen on {bind}, beyond loopback, without a token"),
+                "set `token = \"${env:BATON_TOKEN}\"`, or bind 127.0.0.1",
+            );
+        }
+        if !self.faults.is_empty() {
+            return Err(Faults(self.faults));
+        }
+        Ok(Config {
+            udp: raw.sip.udp,
+            tcp: raw.sip.tcp,
+            domain: raw.sip.domain,
+            media,
+            speech: Speech {
+                models: self.path(raw.speech.models),
+                stt_workers: raw.speech.stt_workers,
+                stt_threads: raw.speech.stt_threads,
+                tts_workers: raw.speech.tts_workers,
+                cache: self.path(raw.speech.cache),
+            },
+            store: self.path(raw.store.path),
+            seed: raw.store.seed.map(|p| self.path(p)),
+            crm_timeout: Duration::from_millis(raw.crm.timeout_ms),
+            http,
+            http_token: raw.http.token,
+            log: Log { filter: raw.log.filter, json: raw.log.json },
+            extensions,
+            queues,
+            dids,
+        })
+    }
+
+    fn media(&mut self, raw: raw::Media) -> Media {
+        let [low, high] = raw.ports;
+        if low < 1024 || high <= low {
+            self.fault(
+                &["media", "ports"],
+                format!("the RTP port range {low}-{high} is empty or reaches below 1024"),
+                "give two ports, low and high, e.g. ports = [30000, 31999]",
+            );
+        }
+        if raw.codecs.is_empty() {
+            self.fault(&["media", "codecs"], "no codec is allowed", "name PCMU, PCMA or both");
+        }
+        if raw.threads == 0 {
+            self.fault(&["media", "threads"], "no media thread", "give 1 or more");
+        }
+        if raw.bind.is_unspecified() && raw.advertised.is_none() {
+            self.fault(
+                &["media", "bind"],
+                "media binds every address, so SDP would not know which one to name",
+                "set `advertised` to the address that peers send RTP to",
+            );
+        }
+        Media {
+            bind: raw.bind,
+            advertised: raw.advertised.unwrap_or(raw.bind),
+            ports: (low, high),
+            codecs: raw.codecs,
+            threads: raw.threads,
+            pin: raw.pin,
+            silence_limit: Duration::from_secs(raw.silence_limit_s),
+            hold_music: raw.hold_music.map(|p| self.path(p)),
+        }
+    }
+
+    fn extensions(&mut self, raw: Vec<raw::Extension>) -> Vec<Extension> {
+        let mut seen = BTreeSet::new();
+        let mut out = Vec::new();
+        for (i, ext) in raw.into_iter().enumerate() {
+            let at = ["extension".to_owned(), i.to_string(), "number".to_owned()];
+            if !seen.insert(ext.number.clone()) {
+                self.fault(&at, format!("extension {} is there twice", ext.number), "remove one of the two");
+            }
+            if ext.number.is_empty() || !ext.number.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c)) {
+                self.fault(&at, format!("`{}` cannot be a SIP user", ext.number), "use digits, letters, and - _ . +");
+            }
+            let secret = match (ext.password, ext.ha1) {
+                (Some(_), Some(_)) => {
+                    self.fault(&at, format!("extension {} has both `password` and `ha1`", ext.number), "keep one");
+                    continue;
+                }
+                (Some(p), None) if p.is_empty() => {
+                    self.fault(&at, format!("extension {} has an empty password", ext.number), "remove the key and one is made at first start");
+                    continue;
+                }
+                (Some(p), None) => Secret::Password(p),
+                (None, Some(h)) if h.len() == 32 && h.chars().all(|c| c.is_ascii_hexdigit()) => Secret::Ha1(h),
+                (None, Some(_)) => {
+                    self.fault(&at, format!("`ha1` of extension {} is not 32 hex digits", ext.number), "it is MD5(user:realm:password), the realm being [sip] domain");
+                    continue;
+                }
+                (None, None) => Secret::Generated,
+            };
+            out.push(Extension { number: ext.number, name: ext.name, secret });
+        }
+        out
+    }
+
+    fn queues(&mut self, raw: &raw::Raw) -> Vec<Queue> {
+        let known: BTreeSet<&str> = raw.extension.iter().map(|e| e.number.as_str()).collect();
+        let mut seen = BTreeSet::new();
+        for (i, queue) in raw.queue.iter().enumerate() {
+            let at = |key: &str| ["queue".to_owned(), i.to_string(), key.to_owned()];
+            if !seen.insert(queue.name.as_str()) {
+                self.fault(&at("name"), format!("queue `{}` is there twice", queue.name), "rename or remove one");
+            }
+            if queue.agents.is_empty() {
+                self.fault(&at("agents"), format!("queue `{}` has no agents", queue.name), "name at least one extension");
+            }
+            for agent in queue.agents.iter().filter(|a| !known.contains(a.as_str())) {
+                self.fault(&at("agents"), format!("queue `{}` names extension {agent}, which is not defined", queue.name), format!("add [[extension]] number = \"{agent}\", or correct the number"));
+            }
+        }
+        raw.queue
+            .iter()
+            .map(|q| Queue { name: q.name.clone(), agents: q.agents.clone(), wrap_up: Duration::from_secs(q.wrap_up_s) })
+            .collect()
+    }
+
+    fn dids(&mut self, raw: Vec<raw::Did>, flows: &BTreeMap<String, Arc<Flow>>) -> BTreeMap<String, Arc<Flow>> {
+        let mut out = BTreeMap::new();
+        if raw.is_empty() {
+            self.fault(&["did"], "no number is answered: there is no [[did]]", "add [[did]] number = \"…\" and flow = \"…\"");
+        }
+        for (i, did) in raw.into_iter().enumerate() {
+            let at = |key: &str| ["did".to_owned(), i.to_string(), key.to_owned()];
+            match flows.get(&did.flow) {
+                Some(flow) => {
+                    if out.insert(did.number.clone(), Arc::clone(flow)).is_some() {
+                        self.fault(&at("number"), format!("number {} is there twice", did.number), "remove one of the two");
+                    }
+                }
+                // A flow that did not compile has its own faults; only a name nobody defined is told here.
+                None if self.lines.has(&["flow", &did.flow]) => {}
+                None => self.fault(&at("flow"), format!("number {} goes to flow `{}`, which is not defined", did.number, did.flow), format!("define [flow.{}], or correct the name", did.flow)),
+            }
+        }
+        out
+    }
+
+    fn path(&self, path: PathBuf) -> PathBuf {
+        if path.is_absolute() { path } else { self.base.join(path) }
+    }
+
+    fn fault<S: AsRef<str>>(&mut self, path: &[S], message: impl Into<String>, hint: impl Into<String>) {
+        let line = self.lines.of(path);
+        self.faults.push(Fault { file: self.name.into(), line, message: message.into(), hint: hint.into() });
+    }
+}
+
+#[cfg(test)]
+mod tests {}

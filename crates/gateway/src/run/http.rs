@@ -1,0 +1,132 @@
+//! The API: health, metrics, call records, drain. Loopback by default; beyond it every request but the health checks needs
+//! the bearer token (the config refuses to be without one).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use super::desk;
+use super::shared::{CallEvent, Shared};
+
+/// What the handlers may see.
+#[derive(Clone)]
+pub struct Api {
+    pub shared: Arc<Shared>,
+    pub draining: Arc<AtomicBool>,
+    /// Told when a drain is asked for.
+    pub drain: tokio::sync::mpsc::Sender<()>,
+    pub token: Option<String>,
+}
+
+/// Serves the API on a listener that is already bound.
+pub async fn serve(listener: TcpListener, api: Api) {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/api/v1/calls", get(calls))
+        .route("/api/v1/calls/{id}", get(call))
+        .route("/api/v1/calls/{id}/hangup", post(hangup))
+        .route("/api/v1/agents", get(agents))
+        .route("/api/v1/drain", post(drain))
+        .layer(middleware::from_fn_with_state(api.clone(), authorise));
+    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(api);
+    if let Err(e) = axum::serve(listener, app).await {
+        tracing::error!(error = %e, "the API stopped");
+    }
+}
+
+/// Binds the API's address.
+pub async fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(addr).await
+}
+
+async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let Some(token) = &api.token else { return next.run(request).await };
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    if given.is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
+        next.run(request).await
+    } else {
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")]).into_response()
+    }
+}
+
+/// Compares in a time that does not tell how far the two agree.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
+}
+
+async fn ready(State(api): State<Api>) -> Response {
+    if api.draining.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response()
+    } else {
+        "ready\n".into_response()
+    }
+}
+
+async fn metrics(State(api): State<Api>) -> Response {
+    let depth = api.shared.store.outbox_depth().await.unwrap_or(0);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.shared.metrics.text(api.shared.live.len(), depth)).into_response()
+}
+
+#[derive(Deserialize)]
+struct Filter {
+    live: Option<u8>,
+    limit: Option<u32>,
+}
+
+async fn calls(State(api): State<Api>, Query(filter): Query<Filter>) -> Response {
+    match api.shared.store.calls(filter.limit.unwrap_or(100).min(1_000)).await {
+        Ok(rows) => {
+            let records: Vec<Value> = rows
+                .into_iter()
+                .filter(|row| filter.live.is_none_or(|n| n == 0) || row.ended_at.is_none())
+                .filter_map(|row| serde_json::from_str(&row.json).ok())
+                .collect();
+            Json(records).into_response()
+        }
+        Err(e) => fault(&e),
+    }
+}
+
+async fn call(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    match api.shared.store.call(&id).await {
+        Ok(Some(row)) => ([(header::CONTENT_TYPE, "application/json")], row.json).into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no call {id}")}))).into_response(),
+        Err(e) => fault(&e),
+    }
+}
+
+async fn hangup(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    match api.shared.live.get(&id) {
+        Some(inbox) => {
+            inbox.send(CallEvent::End);
+            StatusCode::ACCEPTED.into_response()
+        }
+        None => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no live call {id}")}))).into_response(),
+    }
+}
+
+async fn agents(State(api): State<Api>) -> Response {
+    let (answer, states) = tokio::sync::oneshot::channel();
+    api.shared.tell_desk(desk::Request::List { answer });
+    let states = states.await.unwrap_or_default();
+    Json(states.into_iter().map(|(extension, state)| json!({"extension": extension, "state": state})).collect::<Vec<_>>()).into_response()
+}
+
+async fn drain(State(api): State<Api>) -> StatusCode {
+    let _ = api.drain.try_send(());
+    StatusCode::ACCEPTED
+}
+
+fn fault(e: &dyn std::fmt::Display) -> Response {
+    (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": e.to_string()}))).into_response()
+}

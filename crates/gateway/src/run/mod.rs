@@ -1,0 +1,309 @@
+//! `baton run`: everything started in order, events brought to the calls they belong to, and an orderly end. Whatever may
+//! be wrong with models, store, ports or config is found before the first port answers: nothing is half-started.
+
+mod call_task;
+mod desk;
+mod http;
+mod journal;
+mod lines;
+mod metrics;
+mod records;
+mod secrets;
+mod shared;
+mod speech;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use baton_agents::Pool;
+use baton_crm::{Crm, Embedded, Outbox};
+use baton_media::{MediaConfig, MediaEvent, MediaEvents};
+use baton_sip::{Listen, SipCommand, SipConfig, SipEvent, Transport};
+use baton_store::Store;
+use dashmap::DashMap;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+use crate::cli::{refuse, say};
+use crate::config::{Config, Secret};
+use call_task::Arrival;
+use shared::{CallEvent, Shared};
+
+/// Why the gateway did not start. Each says what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Speech(#[from] speech::SpeechError),
+    #[error(transparent)]
+    Store(#[from] baton_store::StoreError),
+    #[error("cannot read the contacts to start with, {path}: {cause}", path = .path.display())]
+    Seed { path: PathBuf, cause: String },
+    #[error("cannot load the hold music, {path}: {cause}\n    give another file under [media] hold_music, or remove the key", path = .path.display())]
+    HoldMusic { path: PathBuf, cause: String },
+    #[error(transparent)]
+    Media(#[from] baton_media::MediaStartError),
+    #[error(transparent)]
+    Sip(#[from] baton_sip::StartError),
+    #[error("the API cannot listen on {addr}: {cause}\n    free the port, or set [http] bind to another")]
+    Http { addr: std::net::SocketAddr, cause: std::io::Error },
+    #[error("cannot keep an extension's password in {path}: {cause}", path = .path.display())]
+    Secret { path: PathBuf, cause: std::io::Error },
+    #[error("cannot start: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// Runs the gateway until it is told to end.
+pub fn main(config: Config) -> ExitCode {
+    log(&config);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return refuse(&StartError::Runtime(e)),
+    };
+    match runtime.block_on(Gateway::start(config)) {
+        Ok(gateway) => runtime.block_on(gateway.run()),
+        Err(e) => refuse(&e),
+    }
+}
+
+fn log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log.json { log.json().init() } else { log.init() }
+}
+
+struct Gateway {
+    config: Config,
+    shared: Arc<Shared>,
+    sip_events: mpsc::Receiver<SipEvent>,
+    draining: Arc<AtomicBool>,
+    drain_asked: mpsc::Receiver<()>,
+}
+
+impl Gateway {
+    async fn start(config: Config) -> Result<Self, StartError> {
+        // What takes long or may be missing comes first, the ports last.
+        let store = Store::open(&config.store).await?;
+        let interrupted = store.mark_interrupted().await?;
+        if interrupted > 0 {
+            warn!(interrupted, "calls were cut by the last end of this gateway; their records say so");
+        }
+        if let Some(path) = &config.seed {
+            let seed = baton_store::Seed::read(path).map_err(|e| StartError::Seed { path: path.clone(), cause: e.to_string() })?;
+            store.seed(&seed).await?;
+        }
+        let hold_music = hold_music(&config)?;
+        let speech = speech::start(&config)?;
+        let passwords = secrets::passwords(&config)?;
+
+        let crm: Arc<dyn Crm> = Arc::new(Embedded::new(store.clone()));
+        let outbox = Outbox::start(store.clone(), Arc::clone(&crm), config.crm_timeout).await?;
+        let http = match config.http {
+            Some(addr) => Some((http::bind(addr).await.map_err(|cause| StartError::Http { addr, cause })?, addr)),
+            None => None,
+        };
+        let (media, media_events) = baton_media::start(MediaConfig {
+            bind: config.media.bind,
+            advertised: config.media.advertised,
+            ports: config.media.ports.0..=config.media.ports.1,
+            threads: config.media.threads,
+            pin: config.media.pin,
+            silence_limit: config.media.silence_limit,
+            ..MediaConfig::default()
+        })?;
+        let (sip, sip_events) = baton_sip::start(sip_config(&config, &passwords)).await?;
+
+        let desk = desk::start(Pool::new(config.queues.iter().map(|q| (q.name.clone(), q.agents.clone(), q.wrap_up))));
+        let shared = Arc::new(Shared {
+            sip,
+            media,
+            speech,
+            store,
+            crm,
+            outbox,
+            desk,
+            hold_music,
+            codecs: config.media.codecs.clone(),
+            metrics: metrics::Metrics::default(),
+            by_leg: DashMap::new(),
+            by_media: DashMap::new(),
+            live: DashMap::new(),
+        });
+        shared.speech.preload(&config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>());
+        tokio::spawn(pump_media(media_events, Arc::clone(&shared)));
+
+        let draining = Arc::new(AtomicBool::new(false));
+        let (drain, drain_asked) = mpsc::channel(1);
+        if let Some((listener, _)) = http {
+            let api = http::Api { shared: Arc::clone(&shared), draining: Arc::clone(&draining), drain, token: config.http_token.clone() };
+            tokio::spawn(http::serve(listener, api));
+        }
+        say(&banner(&config, &passwords));
+        Ok(Self { config, shared, sip_events, draining, drain_asked })
+    }
+
+    /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
+    async fn run(mut self) -> ExitCode {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return refuse(&"cannot listen for signals");
+        };
+        let mut check = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                event = self.sip_events.recv() => match event {
+                    Some(event) => self.on_sip(event),
+                    None => return refuse(&"the SIP endpoint stopped"),
+                },
+                Some(()) = self.drain_asked.recv() => self.drain(),
+                _ = terminate.recv() => self.on_signal(),
+                _ = interrupt.recv() => self.on_signal(),
+                _ = check.tick(), if self.draining.load(Ordering::Relaxed) => {
+                    if self.shared.live.is_empty() {
+                        info!("all calls are over");
+                        return ExitCode::SUCCESS;
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_signal(&self) {
+        if self.draining.load(Ordering::Relaxed) {
+            warn!(live = self.shared.live.len(), "ending live calls now");
+            for call in &self.shared.live {
+                call.value().send(CallEvent::End);
+            }
+        } else {
+            self.drain();
+        }
+    }
+
+    fn drain(&self) {
+        info!(live = self.shared.live.len(), "draining: no new calls, live calls finish");
+        self.draining.store(true, Ordering::Relaxed);
+        self.shared.sip.drain(true);
+    }
+
+    fn on_sip(&self, event: SipEvent) {
+        match event {
+            SipEvent::Incoming { leg, from, to, sdp, source, .. } => {
+                let Some(flow) = self.config.dids.get(&to.user) else {
+                    self.shared.sip_send(SipCommand::Reject { leg, code: 404, reason: Some("no such number".into()) });
+                    return;
+                };
+                let arrival = Arrival {
+                    leg,
+                    call_id: records::new_call_id(),
+                    from: from.asserted.clone().unwrap_or(from.user),
+                    to: to.user,
+                    trunk: source.ip().to_string(),
+                    offer: sdp,
+                    flow: Arc::clone(flow),
+                };
+                call_task::take(&self.shared, arrival);
+            }
+            SipEvent::Registered { ext, contact, .. } => {
+                info!(extension = ext, contact, "registered");
+                self.shared.tell_desk(desk::Request::Registered { extension: ext });
+            }
+            SipEvent::Unregistered { ext } => {
+                info!(extension = ext, "no longer registered");
+                self.shared.tell_desk(desk::Request::Unregistered { extension: ext });
+            }
+            event => {
+                let inbox = event.leg().and_then(|leg| self.shared.by_leg.get(&leg).map(|entry| entry.value().clone()));
+                if let Some(inbox) = inbox {
+                    inbox.send(CallEvent::Sip(event));
+                }
+            }
+        }
+    }
+}
+
+/// The media plane's wake-up call; the plane owns the descriptor.
+struct Wake(std::os::fd::RawFd);
+
+impl std::os::fd::AsRawFd for Wake {
+    fn as_raw_fd(&self) -> std::os::fd::RawFd {
+        self.0
+    }
+}
+
+/// Brings the media plane's events to the calls they belong to.
+async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
+    let fd = match AsyncFd::with_interest(Wake(events.as_raw_fd()), tokio::io::Interest::READABLE) {
+        Ok(fd) => fd,
+        Err(e) => {
+            tracing::error!(error = %e, "media events cannot be awaited");
+            return;
+        }
+    };
+    while let Ok(mut ready) = fd.readable().await {
+        events.clear_wake();
+        ready.clear_ready();
+        while let Some(event) = events.try_next() {
+            let leg = event.leg();
+            let closed = matches!(event, MediaEvent::Closed { .. });
+            let found = shared.by_media.get(&leg).map(|entry| entry.value().clone());
+            if let Some((which, inbox)) = found {
+                inbox.send(CallEvent::Media(which, event));
+            }
+            if closed {
+                shared.by_media.remove(&leg);
+            }
+        }
+    }
+}
+
+fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
+    const BUILT_IN: &[u8] = include_bytes!("../../../../media/music/hold.wav");
+    match &config.media.hold_music {
+        Some(path) => baton_audio::load_clip(path).map_err(|e| StartError::HoldMusic { path: path.clone(), cause: e.to_string() }),
+        None => baton_audio::decode_clip(BUILT_IN, "wav").map_err(|e| StartError::HoldMusic { path: "built-in".into(), cause: e.to_string() }),
+    }
+}
+
+fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
+    let listen = |addrs: &[std::net::SocketAddr], transport| addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>();
+    let mut all = listen(&config.udp, Transport::Udp);
+    all.extend(listen(&config.tcp, Transport::Tcp));
+    SipConfig {
+        listen: all,
+        domain: config.domain.clone(),
+        user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
+        extensions: passwords.sip_extensions(&config.domain),
+        numbers: config.dids.keys().cloned().collect(),
+        ..SipConfig::default()
+    }
+}
+
+fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
+    let mut text = String::from("baton is ready\n");
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
+    for addr in &config.udp {
+        line("SIP", format!("udp {addr}"));
+    }
+    for addr in &config.tcp {
+        line("SIP", format!("tcp {addr}"));
+    }
+    line("RTP", format!("{} ports {}-{}", config.media.bind, config.media.ports.0, config.media.ports.1));
+    for (number, flow) in &config.dids {
+        line("call", format!("sip:{number}@{} (flow {})", config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string), flow.name()));
+    }
+    for extension in &config.extensions {
+        let password = match &extension.secret {
+            Secret::Generated => format!("password {} (made by Baton, kept in {})", passwords.shown(&extension.number), passwords.dir().display()),
+            _ => "password as configured".into(),
+        };
+        line("register", format!("{}@{}, {password}", extension.number, config.domain));
+    }
+    if let Some(addr) = config.http {
+        line("API", format!("http://{addr}/api/v1/calls"));
+    }
+    text.push_str("  stop with  Ctrl-C (once: live calls finish; twice: at once)");
+    text
+}

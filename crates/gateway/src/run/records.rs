@@ -1,0 +1,211 @@
+//! Between the rooms: what one calls a thing, said in another's words; and the questions to the CRM, asked beside the call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_call::record::{CallRecord, Media};
+use baton_call::{CaseDraft, HangUpCause, Input, Leg};
+use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
+use baton_intake::{Action, ActionResult, ContactView, OrderView};
+use baton_media::{LegStats, MediaCommand};
+use baton_sip::sdp::{self, Direction, Remote};
+use baton_sip::{LegId, SipCommand};
+use baton_speech::Expected;
+use tracing::{error, info, warn};
+
+use super::shared::{CallEvent, Inbox, Shared};
+
+/// How long the CRM may take to answer a question of the conversation.
+const QUESTION: Duration = Duration::from_secs(4);
+
+/// A call's id: when, and 48 random bits; sorts by time.
+pub fn new_call_id() -> String {
+    let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
+    format!("{now}-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff)
+}
+
+/// Asks the CRM whose number this is.
+pub fn look_up(shared: &Arc<Shared>, inbox: &Inbox, number: String) {
+    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
+    tokio::spawn(async move {
+        let found = tokio::time::timeout(QUESTION, shared.crm.find_person(Lookup::Phone(number))).await;
+        let input = match found {
+            Ok(Ok(mut people)) if people.len() == 1 => Input::ContactFound(contact(people.remove(0), "caller_id")),
+            Ok(Ok(_)) => Input::ContactUnknown, // nobody, or several: the caller is asked
+            Ok(Err(e)) => {
+                warn!(error = %e, "the CRM could not be asked who calls");
+                Input::ContactUnknown
+            }
+            Err(_) => {
+                warn!("the CRM did not say in time who calls");
+                Input::ContactUnknown
+            }
+        };
+        inbox.send(CallEvent::Answer(input));
+    });
+}
+
+/// Does something for the conversation.
+pub fn run_action(shared: &Arc<Shared>, inbox: &Inbox, action: Action) {
+    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
+    tokio::spawn(async move {
+        let result = match action {
+            Action::OrderStatus { number } => match tokio::time::timeout(QUESTION, shared.crm.order(number)).await {
+                Ok(Ok(found)) => ActionResult::Order(found.map(|(found, person)| (order(found), contact(person, "order")))),
+                Ok(Err(e)) => {
+                    warn!(error = %e, "the order could not be looked up");
+                    ActionResult::Failed
+                }
+                Err(_) => ActionResult::Failed,
+            },
+        };
+        inbox.send(CallEvent::Answer(Input::ActionResult(result)));
+    });
+}
+
+/// Writes the case through the outbox and tells the call how it goes.
+pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
+    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
+    tokio::spawn(async move {
+        let case = CaseWrite {
+            key: format!("{}:escalation", draft.call_id),
+            call_id: draft.call_id,
+            contact: draft.contact,
+            caller_name: draft.caller_name,
+            account_holder: draft.account_holder,
+            trigger: Some(draft.trigger.to_string()),
+            disposition: draft.disposition,
+            summary: draft.summary,
+            slots: serde_json::to_value(&draft.slots).unwrap_or_default(),
+            ..CaseWrite::default()
+        };
+        let mut delivery = match shared.outbox.enqueue(&case).await {
+            Ok(delivery) => delivery,
+            Err(e) => {
+                error!(error = %e, "the case could not even be recorded for sending");
+                inbox.send(CallEvent::Answer(Input::CaseFailed { last: true }));
+                return;
+            }
+        };
+        while let Some(event) = delivery.next().await {
+            let (input, last) = match event {
+                DeliveryEvent::Acknowledged(receipt) => (Input::CaseWritten { system: receipt.system, record_id: receipt.record_id }, true),
+                DeliveryEvent::Failing { .. } => (Input::CaseFailed { last: false }, false),
+                DeliveryEvent::Dead { .. } => (Input::CaseFailed { last: true }, true),
+            };
+            inbox.send(CallEvent::Answer(input));
+            if last {
+                return;
+            }
+        }
+    });
+}
+
+/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here.
+pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
+    let case = CaseWrite {
+        key: format!("{}:end", record.call_id),
+        call_id: record.call_id.clone(),
+        contact: record.contact.as_ref().map(|c| c.id.clone()),
+        caller_name: record.slots.text("name").map(str::to_owned),
+        account_holder: record.contact.as_ref().and_then(|c| c.account_holder),
+        trigger: record.trigger.map(|t| t.to_string()),
+        disposition: record.disposition.clone().unwrap_or_default(),
+        summary: record.summary.clone().unwrap_or_default(),
+        slots: serde_json::to_value(&record.slots).unwrap_or_default(),
+        step: Step::Complete,
+        from: record.from.clone(),
+        to: record.to.clone(),
+        started_at: Some(record.started_at),
+        ended_at: record.ended_at,
+        bridged_at: record.bridged_at,
+        agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
+        ..CaseWrite::default()
+    };
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        if let Err(e) = shared.outbox.enqueue(&case).await {
+            error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
+        }
+    });
+}
+
+fn contact(person: Person, matched_by: &str) -> ContactView {
+    ContactView { id: person.id, name: person.name, orders: person.orders.into_iter().map(order).collect(), matched_by: matched_by.into() }
+}
+
+fn order(order: baton_crm::Order) -> OrderView {
+    let baton_crm::Order { number, item, status, amount_cents, eta, .. } = order;
+    let amount_cents = amount_cents.and_then(|c| u64::try_from(c).ok()).unwrap_or(0);
+    OrderView { number, item, status, amount_cents, eta }
+}
+
+/// A leg's figures as the record has them.
+pub fn media(leg: Leg, stats: &LegStats) -> Media {
+    Media {
+        leg: if leg == Leg::Caller { "caller" } else { "agent" },
+        codec: match stats.codec {
+            Some(baton_media::Codec::Pcmu) => "PCMU",
+            Some(baton_media::Codec::Pcma) => "PCMA",
+            None => "none",
+        },
+        received: stats.received,
+        lost: stats.lost,
+        concealed: stats.concealed,
+        jitter_ms: stats.jitter_ms as f32,
+        mos: stats.mos as f32,
+    }
+}
+
+/// What the far side's description means for its media leg. A side on hold is sent nothing it did not ask for.
+pub fn connect(remote: &Remote) -> MediaCommand {
+    MediaCommand::Connect {
+        remote: remote.addr,
+        codec: match remote.codec {
+            sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
+            sdp::Codec::Pcma => baton_media::Codec::Pcma,
+        },
+        payload_type: remote.payload_type,
+        dtmf_payload_type: remote.dtmf_payload_type,
+        send: matches!(remote.direction, Direction::SendRecv | Direction::RecvOnly),
+        receive: matches!(remote.direction, Direction::SendRecv | Direction::SendOnly),
+    }
+}
+
+/// How a leg is ended: BYE if it was answered, a refusal before.
+pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
+    let (code, text) = match cause {
+        HangUpCause::Normal => (200, "call completed"),
+        HangUpCause::OtherSideGone => (200, "the other side hung up"),
+        HangUpCause::Declined => (603, "declined"),
+        HangUpCause::NoMedia => (408, "no RTP received"),
+        HangUpCause::Shutdown => (503, "gateway is ending"),
+    };
+    info!(leg = leg.0, text, "ending a leg");
+    if answered {
+        SipCommand::Bye { leg, reason: Some(reason(code, text)) }
+    } else {
+        SipCommand::Reject { leg, code: if code == 200 { 480 } else { code }, reason: Some(text.into()) }
+    }
+}
+
+/// A Reason header's value (RFC 3326).
+pub fn reason(code: u16, text: &str) -> String {
+    format!("SIP;cause={code};text=\"{}\"", text.replace(['"', '\\', '\r', '\n'], " "))
+}
+
+/// What the agent's phone shows: the caller, by name if it is known.
+pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
+    let name = record.slots.text("name").map(str::to_owned).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
+    (record.from.clone(), name)
+}
+
+/// The conversation's word for what comes next, as endpointing knows it.
+pub fn expected(expected: baton_intake::Expected) -> Expected {
+    match expected {
+        baton_intake::Expected::YesNo => Expected::YesNo,
+        baton_intake::Expected::Number(n) => Expected::Digits(n),
+        baton_intake::Expected::Name => Expected::Name,
+        _ => Expected::Anything,
+    }
+}

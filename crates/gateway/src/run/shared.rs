@@ -1,0 +1,120 @@
+//! What every call's task may use: handles to the rooms, and the look-up tables that bring events to the right task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use baton_audio::Clip;
+use baton_call::{Input, Leg};
+use baton_crm::{Crm, Outbox};
+use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg};
+use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
+use baton_speech::{HearEvent, Speech, Spoken};
+use baton_call::LineId;
+use baton_store::Store;
+use dashmap::DashMap;
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::desk::{self, Desk};
+use super::metrics::Metrics;
+use crate::config::Codec;
+
+/// What reaches a call's task.
+#[derive(Debug)]
+pub enum CallEvent {
+    Sip(SipEvent),
+    Media(Leg, MediaEvent),
+    Hear(HearEvent),
+    /// The voice delivered a part of a line.
+    Spoken(LineId, Spoken),
+    /// The voice delivered a part of the briefing, while the agent's phone rings.
+    Briefing(u64, Spoken),
+    /// Somebody else's answer: the CRM's, the desk's.
+    Answer(Input),
+    /// Second SIGTERM, or the API: end it now.
+    End,
+}
+
+/// A call task's address. Bounded: what cannot be delivered is counted, never waited for.
+#[derive(Clone)]
+pub struct Inbox {
+    events: mpsc::Sender<CallEvent>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Inbox {
+    pub fn new(metrics: &Metrics) -> (Self, mpsc::Receiver<CallEvent>) {
+        let (events, inbox) = mpsc::channel(1024);
+        (Self { events, lost: Arc::clone(&metrics.call_events_lost) }, inbox)
+    }
+
+    /// Delivers, or hands the event back when the call is over.
+    pub fn offer(&self, event: CallEvent) -> Option<CallEvent> {
+        match self.events.try_send(event) {
+            Ok(()) => None,
+            Err(mpsc::error::TrySendError::Full(event) | mpsc::error::TrySendError::Closed(event)) => Some(event),
+        }
+    }
+
+    /// Delivers without waiting. A call that is over takes nothing; a full inbox is a fault, counted and logged.
+    pub fn send(&self, event: CallEvent) {
+        if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            warn!(?event, "a call's inbox is full: event dropped");
+        }
+    }
+}
+
+/// Handles to the rooms.
+pub struct Shared {
+    pub sip: SipHandle,
+    pub media: MediaHandle,
+    pub speech: Speech,
+    pub store: Store,
+    pub crm: Arc<dyn Crm>,
+    pub outbox: Outbox,
+    pub desk: Desk,
+    pub hold_music: Clip,
+    pub codecs: Vec<Codec>,
+    pub metrics: Metrics,
+    /// SIP leg → the call that owns it.
+    pub by_leg: DashMap<LegId, Inbox>,
+    /// Media leg → the call that owns it, and which of its legs it is.
+    pub by_media: DashMap<MediaLeg, (Leg, Inbox)>,
+    /// Live calls, for the API and for the drain.
+    pub live: DashMap<String, Inbox>,
+}
+
+impl Shared {
+    /// Orders something of the SIP endpoint.
+    pub fn sip_send(&self, command: SipCommand) {
+        if let Err(e) = self.sip.send(command) {
+            warn!(error = %e, "the SIP endpoint takes no command");
+        }
+    }
+
+    /// Orders something of a media leg.
+    pub fn media_send(&self, leg: MediaLeg, command: MediaCommand) {
+        if let Err(e) = self.media.command(leg, command) {
+            warn!(?leg, error = %e, "the media plane takes no command");
+        }
+    }
+
+    /// Tells the agents' desk.
+    pub fn tell_desk(&self, request: desk::Request) {
+        if let Err(e) = self.desk.try_send(request) {
+            warn!(error = %e, "the agents' desk takes no request");
+        }
+    }
+}
+
+impl Shared {
+    /// The codecs as SDP knows them, in our order of preference.
+    pub fn sdp_codecs(&self) -> Vec<baton_sip::sdp::Codec> {
+        let one = |c: &Codec| match c {
+            Codec::Pcmu => baton_sip::sdp::Codec::Pcmu,
+            Codec::Pcma => baton_sip::sdp::Codec::Pcma,
+        };
+        self.codecs.iter().map(one).collect()
+    }
+}
