@@ -40,6 +40,43 @@ fn every_script_goes_as_written() {
     assert!(scripts.len() >= 25, "only {} scripts", scripts.len());
 }
 
+/// The record is the outward face: these names, and no others, after a call with everything in it.
+#[test]
+fn the_record_has_the_agreed_shape() {
+    let script = include_str!("../testdata/42-the-shipped-flow.txt");
+    let mut run = Run::new(support::default_flow());
+    for line in script.lines().map(str::trim).filter(|l| l.starts_with("at ")) {
+        run.line(line).unwrap();
+    }
+    let record = serde_json::to_value(run.call.record()).unwrap();
+    let keys = |pointer: &str| {
+        let object = record.pointer(pointer).unwrap_or_else(|| panic!("no {pointer}")).as_object().unwrap();
+        object.keys().map(String::as_str).collect::<Vec<_>>().join(" ")
+    };
+    let shape = [
+        (
+            "",
+            "agent attempts bridged_at briefing call_id contact crm disposition ended_at flow from latency_ms media \
+             slots started_at summary termination to trigger trunk turns",
+        ),
+        ("/contact", "account_holder id matched_by name"),
+        ("/turns/0", "at_ms dtmf text who"),
+        ("/turns/1", "at_ms confidence dtmf text who"),
+        ("/slots/name", "confirmed source value"),
+        ("/attempts/0", "action outcome"),
+        ("/briefing", "completed controls template text"),
+        ("/crm", "acknowledged_at policy record_id requested_at system"),
+        ("/agent", "accepted_at answered_at declined extension rang_at"),
+        ("/termination", "by cause sip"),
+        ("/latency_ms", "accept_to_two_way answer_to_briefing answer_to_greeting reply trigger_to_ring"),
+    ];
+    for (pointer, wanted) in shape {
+        assert_eq!(keys(pointer), wanted, "at {pointer}");
+    }
+    assert_eq!(record["started_at"], "2026-03-02T09:30:00.250Z");
+    assert_eq!(record["turns"][0]["who"], "assistant");
+}
+
 /// What most scripts begin with; each includes the ones before it. The caller asks for an agent at 6 s.
 const GIVEN: [(&str, &[&str]); 4] = [
     ("caller is greeted", &["0.1s ACK", "0.14s line starts", "4s line ends"]),

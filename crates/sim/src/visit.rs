@@ -243,7 +243,8 @@ impl World {
                     Some(extension) => Input::AgentOffered { extension },
                     None => Input::NoAgent,
                 };
-                self.after(1, Event::Feed(i, found));
+                let ms = self.rng.random_range(1..40);
+                self.after(ms, Event::Feed(i, found));
             }
             Action::RingAgent { extension, .. } => self.ring(i, extension),
             Action::CancelAgent | Action::HangUp { leg: Leg::Agent, .. } => self.agent_leg_over(i),

@@ -125,8 +125,8 @@ fn an_answer_that_crosses_the_time_out_serves_one_call_or_none() {
 #[test]
 fn the_record_comes_first_whenever_it_comes() {
     let (mut acknowledged, mut proceeded, mut given_back) = (0, 0, 0);
-    for step in 0..200 {
-        let if_late = if step % 2 == 0 { "wait" } else { "proceed" };
+    for step in 0..200_u64 {
+        let if_late = if step.is_multiple_of(2) { "wait" } else { "proceed" };
         let late = 2_900 + step;
         let between =
             Between { crm: late..late + 1, crm_silent: if step % 10 > 7 { 1.0 } else { 0.0 }, ..Between::default() };
@@ -204,7 +204,7 @@ fn a_day(seed: u64) -> (Report, usize) {
         })
         .collect();
     let between = Between { loss: 0.05, crm: 5..4_000, crm_fails: 0.05, crm_silent: 0.03, ..Between::default() };
-    let policy = if seed % 2 == 0 { "wait" } else { "proceed" };
+    let policy = if seed.is_multiple_of(2) { "wait" } else { "proceed" };
     let report = World::new(seed, flow(policy), between, agents, callers).run();
     (report, 300)
 }
