@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use baton_audio::Clip;
-use baton_call::{Action, Call, CallerGone, HangUpCause, Input, Leg, LineId, Setup};
+use baton_call::{Action, AgentGone, Call, CallerGone, HangUpCause, Input, Leg, LineId, Setup};
 use baton_intake::Flow;
 use baton_media::{MediaCommand, MediaEvent, MediaLeg};
 use baton_sip::sdp::{self, Remote};
@@ -206,9 +206,10 @@ impl Task {
                 self.close_agent();
                 self.feed(Input::AgentFailed { code });
             }
-            SipEvent::Ended { .. } if self.is_agent(&event) => {
+            SipEvent::Ended { cause, .. } if self.is_agent(&event) => {
                 self.close_agent();
-                self.feed(Input::AgentGone);
+                let cause = if cause == EndCause::Bye { AgentGone::Hangup } else { AgentGone::Fault };
+                self.feed(Input::AgentGone { cause });
             }
             _ => {}
         }
@@ -295,7 +296,7 @@ impl Task {
             }
             MediaEvent::BridgeAudio { at, .. } => self.feed(Input::BridgeAudio { from: leg, at }),
             MediaEvent::Silent { .. } => self.feed(Input::MediaSilent { leg }),
-            MediaEvent::Closed { stats, .. } => self.feed(Input::MediaStats(records::media(leg, &stats))),
+            MediaEvent::Closed { stats, .. } => self.feed(Input::MediaStats { leg, stats: records::media(&stats) }),
             MediaEvent::FirstPacket { .. } => {}
         }
     }
@@ -398,7 +399,7 @@ impl Task {
             Action::WriteCase(draft) => records::write_case(&self.shared, &self.inbox, draft),
             Action::PrepareBriefing { text } => self.prepare_briefing(text),
             Action::FindAgent { queue, not } => self.find_agent(queue, not),
-            Action::RingAgent { extension } => self.ring_agent(extension),
+            Action::RingAgent { extension, .. } => self.ring_agent(extension),
             Action::CancelAgent => {
                 if let Some(agent) = &self.agent {
                     self.shared.sip_send(SipCommand::Cancel { leg: agent.sip });
@@ -407,6 +408,7 @@ impl Task {
             }
             Action::PlayBriefing { line, text } => self.play_briefing(line, text),
             Action::Bridge => self.bridge(),
+            Action::Unbridge => self.media(self.caller.media, MediaCommand::Unbridge),
             Action::ReleaseAgent { extension } => {
                 let talked = std::mem::take(&mut self.talked);
                 self.tell_desk(desk::Request::Released { extension, talked });

@@ -60,8 +60,8 @@ fn handle(pool: &mut Pool, now: Instant, request: Request) {
         Request::List { answer } => {
             let _ = answer.send(pool.states());
         }
-        Request::Answered { extension } => pool.answered(now, &extension),
-        Request::Talking { extension } => pool.talking(now, &extension),
+        Request::Answered { extension } => pool.answered(&extension),
+        Request::Talking { extension } => pool.talking(&extension),
         Request::Released { extension, talked } => pool.released(now, &extension, talked),
     }
 }

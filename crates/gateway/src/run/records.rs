@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_call::record::{CallRecord, Media};
-use baton_call::{CaseDraft, HangUpCause, Input, Leg};
+use baton_call::record::{CallRecord, MediaStats};
+use baton_call::{CaseDraft, HangUpCause, Input};
 use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
 use baton_intake::{Action, ActionResult, ContactView, OrderView};
 use baton_media::{LegStats, MediaCommand};
@@ -68,9 +68,9 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
     let (shared, inbox) = (Arc::clone(shared), inbox.clone());
     tokio::spawn(async move {
         let case = CaseWrite {
-            key: format!("{}:escalation", draft.call_id),
+            key: draft.key,
             call_id: draft.call_id,
-            contact: draft.contact,
+            contact: draft.contact_id,
             caller_name: draft.caller_name,
             account_holder: draft.account_holder,
             trigger: Some(draft.trigger.to_string()),
@@ -83,15 +83,15 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
             Ok(delivery) => delivery,
             Err(e) => {
                 error!(error = %e, "the case could not even be recorded for sending");
-                inbox.send(CallEvent::Answer(Input::CaseFailed { last: true }));
+                inbox.send(CallEvent::Answer(Input::CaseFailed { final_: true }));
                 return;
             }
         };
         while let Some(event) = delivery.next().await {
             let (input, last) = match event {
                 DeliveryEvent::Acknowledged(receipt) => (Input::CaseWritten { system: receipt.system, record_id: receipt.record_id }, true),
-                DeliveryEvent::Failing { .. } => (Input::CaseFailed { last: false }, false),
-                DeliveryEvent::Dead { .. } => (Input::CaseFailed { last: true }, true),
+                DeliveryEvent::Failing { .. } => (Input::CaseFailed { final_: false }, false),
+                DeliveryEvent::Dead { .. } => (Input::CaseFailed { final_: true }, true),
             };
             inbox.send(CallEvent::Answer(input));
             if last {
@@ -107,7 +107,7 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         key: format!("{}:end", record.call_id),
         call_id: record.call_id.clone(),
         contact: record.contact.as_ref().map(|c| c.id.clone()),
-        caller_name: record.slots.text("name").map(str::to_owned),
+        caller_name: record.slots.get("name").map(|v| v.value.clone()),
         account_holder: record.contact.as_ref().and_then(|c| c.account_holder),
         trigger: record.trigger.map(|t| t.to_string()),
         disposition: record.disposition.clone().unwrap_or_default(),
@@ -116,9 +116,9 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         step: Step::Complete,
         from: record.from.clone(),
         to: record.to.clone(),
-        started_at: Some(record.started_at),
-        ended_at: record.ended_at,
-        bridged_at: record.bridged_at,
+        started_at: Some(record.started_at.0),
+        ended_at: record.ended_at.map(|t| t.0),
+        bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
         ..CaseWrite::default()
     };
@@ -141,14 +141,14 @@ fn order(order: baton_crm::Order) -> OrderView {
 }
 
 /// A leg's figures as the record has them.
-pub fn media(leg: Leg, stats: &LegStats) -> Media {
-    Media {
-        leg: if leg == Leg::Caller { "caller" } else { "agent" },
+pub fn media(stats: &LegStats) -> MediaStats {
+    MediaStats {
         codec: match stats.codec {
             Some(baton_media::Codec::Pcmu) => "PCMU",
             Some(baton_media::Codec::Pcma) => "PCMA",
             None => "none",
-        },
+        }
+        .to_owned(),
         received: stats.received,
         lost: stats.lost,
         concealed: stats.concealed,
@@ -178,6 +178,7 @@ pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
         HangUpCause::Normal => (200, "call completed"),
         HangUpCause::OtherSideGone => (200, "the other side hung up"),
         HangUpCause::Declined => (603, "declined"),
+        HangUpCause::NoDecision => (603, "no decision after the briefing"),
         HangUpCause::NoMedia => (408, "no RTP received"),
         HangUpCause::Shutdown => (503, "gateway is ending"),
     };
@@ -196,7 +197,7 @@ pub fn reason(code: u16, text: &str) -> String {
 
 /// What the agent's phone shows: the caller, by name if it is known.
 pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
-    let name = record.slots.text("name").map(str::to_owned).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
+    let name = record.slots.get("name").map(|v| v.value.clone()).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
     (record.from.clone(), name)
 }
 
