@@ -22,12 +22,14 @@
 //!
 //! # What the driver owes
 //! - It closes a leg's port when told [`Action::HangUp`] or [`Action::CancelAgent`], and when a leg is gone by itself, and
-//!   then brings that port's [`Input::MediaStats`]; the record waits for them, for a second at most.
+//!   then brings that port's [`Input::MediaStats`]; the record waits for them, for a second at most. Figures that come
+//!   later still go into [`Call::record`], and no action tells to save them.
 //! - A line is one [`Action::Say`] or [`Action::PlayBriefing`]. Every line ends with one [`Input::LineEnded`], also when it
 //!   was stopped or could not be spoken. Lines to one leg are heard in the order in which they were ordered.
 //! - After [`Action::CancelAgent`] nothing of that leg is reported any more; if it was answered all the same, the driver
 //!   sends its BYE.
 //! - [`Action::HoldMusic`] is a mode: music fills the caller's leg whenever nothing is being said.
+//! - When a leg is gone, that is reported before the ends of the lines that were cut with it.
 
 mod api;
 mod call;

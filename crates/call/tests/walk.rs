@@ -119,6 +119,8 @@ struct Model {
     completed: u32,
     case_written: bool,
     case_asked: bool,
+    /// Escalations so far.
+    cases: usize,
     wants_agent: bool,
     acting: bool,
 }
@@ -162,6 +164,7 @@ impl Walk {
             completed: 0,
             case_written: false,
             case_asked: false,
+            cases: 0,
             wants_agent: false,
             acting: false,
         };
@@ -272,11 +275,16 @@ impl Walk {
                 self.check(self.model.agent == AgentLeg::Up, "a briefing for nobody");
                 self.line(*line, Leg::Agent);
             }
-            Action::Listen { on, .. } => self.model.ear_open = *on,
+            Action::Listen { on, .. } => {
+                let held = self.model.cases > self.call.record().given_back.len();
+                self.check(!(*on && held), "the ear is opened to a caller who is on the way to a person");
+                self.model.ear_open = *on;
+            }
             Action::HoldMusic { on } => self.model.music = *on,
             Action::RunAction(_) => self.model.acting = true,
             Action::WriteCase(_) => {
                 self.model.case_asked = true;
+                self.model.cases += 1;
                 self.model.case_written = false;
                 self.check(!self.model.ear_open, "the ear is open when the case is written");
             }

@@ -19,7 +19,8 @@ pub(crate) struct Visit {
     agent: Option<AgentLeg>,
     legs: u64,
     ear_open: bool,
-    held: bool,
+    /// Escalations so far.
+    cases: usize,
     says: std::vec::IntoIter<String>,
     /// Counts what has been said on either side, so that a caller speaks once for each turn.
     turn: u64,
@@ -54,7 +55,7 @@ impl World {
             agent: None,
             legs: 0,
             ear_open: false,
-            held: false,
+            cases: 0,
             says: caller.says.into_iter(),
             turn: 0,
             caller_voice: Voice::default(),
@@ -150,7 +151,7 @@ impl World {
         if !visit.ear_open {
             return;
         }
-        if visit.held {
+        if visit.cases > visit.call.record().given_back.len() {
             self.fault("a held caller is listened to");
             return;
         }
@@ -231,13 +232,15 @@ impl World {
                 }
             }
             Action::Listen { on, .. } => visit.ear_open = on,
-            Action::HoldMusic { on } => visit.held = on,
             Action::RunAction(_) => {
                 let ms = self.rng.random_range(self.between.crm.clone());
                 let found = ActionResult::Order(Some((people::order(), people::maria())));
                 self.after(ms, Event::Feed(i, Input::ActionResult(found)));
             }
-            Action::WriteCase(_) => self.write_case(i),
+            Action::WriteCase(_) => {
+                visit.cases += 1;
+                self.write_case(i);
+            }
             Action::FindAgent { queue, not } => {
                 let found = match self.pool.reserve(self.now, &queue, &not) {
                     Some(extension) => Input::AgentOffered { extension },
@@ -257,7 +260,11 @@ impl World {
                 visit.caller_up = false;
                 self.after(10, Event::Feed(i, stats(Leg::Caller)));
             }
-            Action::PrepareBriefing { .. } | Action::Unbridge | Action::SaveRecord | Action::CompleteRecord => {}
+            Action::HoldMusic { .. }
+            | Action::PrepareBriefing { .. }
+            | Action::Unbridge
+            | Action::SaveRecord
+            | Action::CompleteRecord => {}
         }
     }
 

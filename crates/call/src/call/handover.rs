@@ -36,7 +36,6 @@ impl Call {
         self.phase = Phase::Transferring(transfer);
         say.push(self.flow.line(FlowLine::Connecting, 0));
         self.say(now, say, false, replies_to);
-        self.hold_music(true);
         let case = self.case(trigger, disposition.clone(), queue.clone());
         self.keeper.escalated(now, trigger, &disposition, case.summary.clone());
         self.cases_open += 1;

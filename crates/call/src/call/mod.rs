@@ -137,8 +137,8 @@ impl Call {
         match input {
             Input::AgentOffered { extension } => self.agent_offered(now, extension),
             Input::AgentAnswered => self.agent_answered(now),
-            _ if self.is_over() => {}
             Input::MediaStats { leg, stats } => self.port_closed(leg, stats),
+            _ if self.is_over() => {}
             Input::CaseWritten { system, record_id } => self.case_written(now, system, record_id),
             Input::CaseFailed { final_ } => self.case_failed(now, final_),
             Input::Timeout(timer) => {

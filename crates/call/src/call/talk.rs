@@ -177,6 +177,7 @@ impl Call {
             (Phase::Transferring(transfer), _) => {
                 let every = transfer.rules.news_every;
                 self.timers.set(Timer::HoldNews, now + every);
+                self.hold_music(true);
             }
             (Phase::Leaving, After::HangUp) => {
                 self.end(now, termination("completed", By::Baton, 200), HangUpCause::Normal);
