@@ -27,6 +27,7 @@ pub struct Config {
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
     pub domain: String,
+    pub digest_sha256: bool,
     pub media: Media,
     pub speech: Speech,
     pub store: PathBuf,
@@ -214,6 +215,7 @@ impl Compiler<'_> {
             udp: raw.sip.udp,
             tcp: raw.sip.tcp,
             domain: raw.sip.domain,
+            digest_sha256: raw.sip.digest_sha256,
             media,
             speech: Speech {
                 models: self.path(raw.speech.models),
@@ -353,5 +355,3 @@ impl Compiler<'_> {
     }
 }
 
-#[cfg(test)]
-mod tests {}

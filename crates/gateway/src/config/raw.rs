@@ -47,12 +47,13 @@ pub struct Sip {
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
     pub domain: String,
+    pub digest_sha256: bool,
 }
 
 impl Default for Sip {
     fn default() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 5060));
-        Self { udp: vec![loopback], tcp: vec![loopback], domain: "baton.localhost".into() }
+        Self { udp: vec![loopback], tcp: vec![loopback], domain: "baton.localhost".into(), digest_sha256: false }
     }
 }
 

@@ -189,6 +189,7 @@ impl Task {
                     EndCause::TransportError | EndCause::SessionExpired => (CallerGone::Fault, 503),
                 };
                 self.shared.by_leg.remove(&self.caller.sip);
+                self.media(self.caller.media, MediaCommand::Close); // its last figures belong into the record
                 self.feed(Input::CallerGone { cause, sip });
             }
             SipEvent::Reoffer { leg, sdp } => self.on_reoffer(leg, sdp.as_deref()),
@@ -203,13 +204,16 @@ impl Task {
             }
             SipEvent::Failed { code, ref reason, .. } if self.is_agent(&event) => {
                 info!(code, reason, "the agent's phone did not take the call");
-                self.close_agent();
+                let cut = self.close_agent();
                 self.feed(Input::AgentFailed { code });
+                self.feed_all(cut);
             }
             SipEvent::Ended { cause, .. } if self.is_agent(&event) => {
-                self.close_agent();
+                let cut = self.close_agent();
                 let cause = if cause == EndCause::Bye { AgentGone::Hangup } else { AgentGone::Fault };
+                // That the agent is gone comes first: a line that was cut must not be followed by another.
                 self.feed(Input::AgentGone { cause });
+                self.feed_all(cut);
             }
             _ => {}
         }
@@ -252,8 +256,9 @@ impl Task {
                 };
                 warn!(why, "the agent's phone answered without usable media");
                 self.shared.sip_send(SipCommand::Bye { leg: sip, reason: Some(records::reason(488, &why)) });
-                self.close_agent();
+                let cut = self.close_agent();
                 self.feed(Input::AgentFailed { code: 488 });
+                self.feed_all(cut);
             }
         }
     }
@@ -404,7 +409,8 @@ impl Task {
                 if let Some(agent) = &self.agent {
                     self.shared.sip_send(SipCommand::Cancel { leg: agent.sip });
                 }
-                self.close_agent();
+                let cut = self.close_agent();
+                self.feed_all(cut);
             }
             Action::PlayBriefing { line, text } => self.play_briefing(line, text),
             Action::Bridge => self.bridge(),
@@ -575,26 +581,26 @@ impl Task {
             Leg::Caller => {
                 let (sip, answered) = (self.caller.sip, self.caller.answered);
                 self.shared.sip_send(records::goodbye(sip, answered, cause));
+                self.media(self.caller.media, MediaCommand::Close);
             }
             Leg::Agent => {
                 if let Some(agent) = &self.agent {
                     let bye = if agent.answered { records::goodbye(agent.sip, true, cause) } else { SipCommand::Cancel { leg: agent.sip } };
                     self.shared.sip_send(bye);
                 }
-                self.close_agent();
+                let cut = self.close_agent();
+                self.feed_all(cut);
             }
         }
     }
 
-    /// The agent's leg is over on our side: its port closes, its late events reach nobody.
-    fn close_agent(&mut self) {
-        if let Some(agent) = self.agent.take() {
-            let inputs = self.lines.cut(Leg::Agent);
-            self.briefing.line = None;
-            self.media(agent.media, MediaCommand::Close);
-            self.shared.by_leg.remove(&agent.sip);
-            self.feed_all(inputs);
-        }
+    /// The agent's leg is over on our side: its port closes, its late events reach nobody. The lines that end with it.
+    fn close_agent(&mut self) -> Vec<Input> {
+        let Some(agent) = self.agent.take() else { return Vec::new() };
+        self.briefing.line = None;
+        self.media(agent.media, MediaCommand::Close);
+        self.shared.by_leg.remove(&agent.sip);
+        self.lines.cut(Leg::Agent)
     }
 
     fn media(&self, leg: MediaLeg, command: MediaCommand) {
@@ -605,21 +611,11 @@ impl Task {
         self.shared.tell_desk(request);
     }
 
-    /// The call is over: ports close, their last figures go into the record, the record goes to disk.
+    /// The call is over, its record complete: nothing of it stays but what is on disk.
     async fn finish(mut self, mut events: mpsc::Receiver<CallEvent>) {
         self.close_agent();
         self.ear = None;
         self.media(self.caller.media, MediaCommand::Close);
-        let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(500);
-        let mut open = self.call.record().agent.as_ref().map_or(1, |_| 2);
-        while open > 0
-            && let Ok(Some(event)) = tokio::time::timeout_at(deadline, events.recv()).await
-        {
-            if let CallEvent::Media(leg, event @ MediaEvent::Closed { .. }) = event {
-                open -= 1;
-                self.on_media(leg, event);
-            }
-        }
         events.close();
         while let Ok(event) = events.try_recv() {
             if let CallEvent::Answer(input) = event {
@@ -628,14 +624,15 @@ impl Task {
         }
         self.shared.by_leg.remove(&self.caller.sip);
         let record = self.call.record();
-        self.shared.live.remove(&record.call_id);
         self.shared.metrics.finished(record);
         info!(
             disposition = record.disposition.as_deref().unwrap_or("-"),
             cause = record.termination.as_ref().map_or("-", |t| t.cause.as_str()),
             "call over"
         );
+        let call_id = record.call_id.clone();
         self.journal.save(record);
         self.journal.close().await;
+        self.shared.live.remove(&call_id);
     }
 }

@@ -235,7 +235,7 @@ impl std::os::fd::AsRawFd for Wake {
 
 /// Brings the media plane's events to the calls they belong to.
 async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
-    let fd = match AsyncFd::with_interest(Wake(events.as_raw_fd()), tokio::io::Interest::READABLE) {
+    let fd = match AsyncFd::try_with_interest(Wake(events.as_raw_fd()), tokio::io::Interest::READABLE) {
         Ok(fd) => fd,
         Err(e) => {
             tracing::error!(error = %e, "media events cannot be awaited");
@@ -274,6 +274,7 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
     SipConfig {
         listen: all,
         domain: config.domain.clone(),
+        sha256: config.digest_sha256,
         user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
         extensions: passwords.sip_extensions(&config.domain),
         numbers: config.dids.keys().cloned().collect(),
