@@ -3,6 +3,7 @@
 //! The timeline starts when the phone opened its port, so a gap in the stream is silence of the right length. No sockets
 //! and no clock in here: arrival times come in as arguments.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::g711;
@@ -11,6 +12,10 @@ use crate::sdp::{Codec, Remote};
 
 /// Root mean square above which a packet counts as sound, about -44 dBFS: well over a quiet line, well under speech.
 pub const VOICED_RMS: f64 = 200.0;
+/// On a noisy line a packet must stand out from the noise by this factor (6 dB) to count as sound.
+const ABOVE_NOISE: f64 = 2.0;
+/// The noise is what the quietest packets of the last three seconds hold: speech always pauses within that.
+const NOISE_PACKETS: usize = 150;
 /// Silence that separates two spells of sound.
 pub const SPELL_GAP: Duration = Duration::from_millis(300);
 /// A jump between RTP time and arrival time above this starts the timeline anew at the time of arrival.
@@ -133,6 +138,8 @@ pub struct Recorder {
     pub heard: Heard,
     stream: Option<Stream>,
     last_event: Option<u32>,
+    /// Levels (RMS) of the last packets.
+    levels: VecDeque<f64>,
 }
 
 #[derive(Debug)]
@@ -150,7 +157,7 @@ struct Stream {
 
 impl Recorder {
     pub fn new(zero: Instant) -> Self {
-        Self { heard: Heard::new(zero), stream: None, last_event: None }
+        Self { heard: Heard::new(zero), stream: None, last_event: None, levels: VecDeque::new() }
     }
 
     /// Takes one datagram. `remote` is what the answer said; before it is known, static payload types are believed.
@@ -238,7 +245,12 @@ impl Recorder {
             energy += f64::from(*slot) * f64::from(*slot);
             peak = peak.max(slot.unsigned_abs());
         }
-        let voiced = len > 0 && (energy / len as f64).sqrt() > VOICED_RMS;
+        let level = (energy / len.max(1) as f64).sqrt();
+        self.levels.push_back(level);
+        if self.levels.len() > NOISE_PACKETS {
+            self.levels.pop_front();
+        }
+        let voiced = level > VOICED_RMS.max(ABOVE_NOISE * noise(&self.levels));
         heard.packets.push(HeardPacket { at, position, len, marker: packet.marker, voiced, peak });
         if voiced {
             match heard.spells.last_mut() {
@@ -264,6 +276,16 @@ impl Stream {
         let expected = (self.highest - self.first_sequence + 1).max(0) as u64;
         self.lost_before + expected.saturating_sub(self.received)
     }
+}
+
+/// The level that one packet in twenty stays below; nothing before a second of packets has come.
+fn noise(levels: &VecDeque<f64>) -> f64 {
+    if levels.len() < NOISE_PACKETS / 3 {
+        return 0.0;
+    }
+    let mut sorted: Vec<f64> = levels.iter().copied().collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 20]
 }
 
 fn samples_between(zero: Instant, at: Instant) -> usize {
@@ -323,6 +345,20 @@ mod tests {
         assert_eq!(heard.voiced_time_after(at(69)), Duration::from_millis(200));
         assert_eq!(heard.stats.lost, 0);
         assert!(heard.stats.jitter_ms < 0.01);
+    }
+
+    #[test]
+    fn noise_on_the_line_is_no_sound() {
+        let zero = Instant::now();
+        let mut recorder = Recorder::new(zero);
+        let at = |n: u64| zero + Duration::from_millis(20 * n);
+        for n in 0..600u16 {
+            let level = if (200..260).contains(&n) || (400..460).contains(&n) { 3_000 } else { 350 };
+            recorder.datagram(&packet(n, u32::from(n) * 160, level), at(n.into()), None);
+        }
+        // The first second may count as sound: nothing is known of the line yet.
+        let known: Vec<_> = recorder.heard.spells.iter().map(|s| (s.start, s.end)).filter(|s| s.0 > at(60)).collect();
+        assert_eq!(known, [(at(200), at(259)), (at(400), at(459))]);
     }
 
     #[test]
