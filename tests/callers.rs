@@ -31,18 +31,25 @@ fn every_sample_caller_comes_out_as_its_script_says() {
             }
             if record["bridged_at"].is_string() {
                 // The record came first, and both heard each other.
-                let (acknowledged, bridged) = (record["crm"]["acknowledged_at"].as_str().unwrap_or("~"), record["bridged_at"].as_str().unwrap());
+                let (acknowledged, bridged) =
+                    (record["crm"]["acknowledged_at"].as_str().unwrap_or("~"), record["bridged_at"].as_str().unwrap());
                 if acknowledged > bridged {
                     failures.push(format!("{}: joined at {bridged}, acknowledged at {acknowledged}", script.name));
                 }
                 let hand = caller.hand.as_ref();
-                for (way, c) in [("caller to agent", hand.and_then(|h| h.caller_to_agent)), ("agent to caller", hand.and_then(|h| h.agent_to_caller))] {
+                for (way, c) in [
+                    ("caller to agent", hand.and_then(|h| h.caller_to_agent)),
+                    ("agent to caller", hand.and_then(|h| h.agent_to_caller)),
+                ] {
                     if c.is_some_and(|c| c < 0.95) {
                         failures.push(format!("{}: {way} correlates {c:?}", script.name));
                     }
                 }
             }
-            println!("{}: trigger {} disposition {} latencies {}", script.name, record["trigger"], record["disposition"], record["latency_ms"]);
+            println!(
+                "{}: trigger {} disposition {} latencies {}",
+                script.name, record["trigger"], record["disposition"], record["latency_ms"]
+            );
             for turn in record["turns"].as_array().unwrap() {
                 println!("    {} {}", turn["who"].as_str().unwrap_or("?"), turn["text"]);
             }

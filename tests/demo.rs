@@ -14,7 +14,10 @@ fn main() -> ExitCode {
     match demo() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            let _ = writeln!(std::io::stderr(), "\nthe demo failed: {e:#}\n  the gateway's log: target/demo/gateway/baton.log");
+            let _ = writeln!(
+                std::io::stderr(),
+                "\nthe demo failed: {e:#}\n  the gateway's log: target/demo/gateway/baton.log"
+            );
             ExitCode::FAILURE
         }
     }
@@ -32,7 +35,10 @@ fn demo() -> Result<()> {
     let gateway = Gateway::start(&out.join("gateway"), |text| text)?;
     let script = caller(&name)?;
     let (from, expect) = (script.from.clone(), script.expect.clone());
-    say(&format!("extension 1001 registers; {} calls 5000: {}\nthis is real time, it takes about a minute …", script.from, script.about));
+    say(&format!(
+        "extension 1001 registers; {} calls 5000: {}\nthis is real time, it takes about a minute …",
+        script.from, script.about
+    ));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let report = runtime.block_on(drill::run(DrillSpec::new(gateway.sip, vec![script], vec![agent("1001")?])))?;
     let record = gateway.record_of(&from)?;
@@ -54,22 +60,43 @@ fn demo() -> Result<()> {
     }
     say("\nwhat was said");
     for turn in record["turns"].as_array().context("no turns")? {
-        say(&format!("{:8.2}s  {:<9} {}", turn["at_ms"].as_f64().unwrap_or(0.0) / 1_000.0, text(&turn["who"]), text(&turn["text"])));
+        say(&format!(
+            "{:8.2}s  {:<9} {}",
+            turn["at_ms"].as_f64().unwrap_or(0.0) / 1_000.0,
+            text(&turn["who"]),
+            text(&turn["text"])
+        ));
     }
-    say(&format!("\ntrigger      {}\ndisposition  {}\nsummary      {}\nbriefing     {}", text(&record["trigger"]), text(&record["disposition"]), text(&record["summary"]), text(&record["briefing"]["text"])));
+    say(&format!(
+        "\ntrigger      {}\ndisposition  {}\nsummary      {}\nbriefing     {}",
+        text(&record["trigger"]),
+        text(&record["disposition"]),
+        text(&record["summary"]),
+        text(&record["briefing"]["text"])
+    ));
     say(&format!("latencies    {} ms", record["latency_ms"]));
 
     let (_, call) = accepted.context("no agent was joined with the caller")?;
     warm(&record, caller, call, &disagreements(&record, &expect))?;
-    say("\nthe transfer was warm. Listen to target/demo/caller-heard.wav and agent-heard.wav; the record is target/demo/call.json");
+    say(
+        "\nthe transfer was warm. Listen to target/demo/caller-heard.wav and agent-heard.wav; the record is target/demo/call.json",
+    );
     Ok(())
 }
 
 /// Whether the transfer was warm, from the record and from what was heard on the wire.
-fn warm(record: &Value, caller: &drill::CallerReport, agent: &drill::AgentCall, disagreements: &[String]) -> Result<()> {
+fn warm(
+    record: &Value,
+    caller: &drill::CallerReport,
+    agent: &drill::AgentCall,
+    disagreements: &[String],
+) -> Result<()> {
     ensure!(disagreements.is_empty(), "the record is not what was said: {}", disagreements.join("; "));
     let (acknowledged, bridged) = (text(&record["crm"]["acknowledged_at"]), text(&record["bridged_at"]));
-    ensure!(!acknowledged.is_empty() && acknowledged <= bridged, "the case was not acknowledged before the join: {acknowledged} / {bridged}");
+    ensure!(
+        !acknowledged.is_empty() && acknowledged <= bridged,
+        "the case was not acknowledged before the join: {acknowledged} / {bridged}"
+    );
     let hand = caller.hand.as_ref().context("no hand-over was measured")?;
     for (way, correlation) in [("caller → agent", hand.caller_to_agent), ("agent → caller", hand.agent_to_caller)] {
         let correlation = correlation.with_context(|| format!("nothing was said {way}"))?;
@@ -88,8 +115,10 @@ fn warm(record: &Value, caller: &drill::CallerReport, agent: &drill::AgentCall, 
         stt_threads: 2,
         tts_workers: 1,
     })?;
-    let (heard, answered) = agent.audio.as_ref().map(|(h, _)| h).zip(agent.answered).context("the agent heard nothing")?;
-    let until = agent.joined.map_or(heard.samples.len(), |j| (j.saturating_duration_since(answered).as_millis() * 8) as usize);
+    let (heard, answered) =
+        agent.audio.as_ref().map(|(h, _)| h).zip(agent.answered).context("the agent heard nothing")?;
+    let until =
+        agent.joined.map_or(heard.samples.len(), |j| (j.saturating_duration_since(answered).as_millis() * 8) as usize);
     let briefing = heard.since(answered);
     let briefing = &briefing[..until.min(briefing.len())];
     let words = engines.transcribers[0].transcribe(briefing, &Hints::default())?.text;
@@ -98,7 +127,11 @@ fn warm(record: &Value, caller: &drill::CallerReport, agent: &drill::AgentCall, 
     let name = text(&record["slots"]["name"]["value"]);
     let order = text(&record["slots"]["order_number"]["value"]);
     let last = name.split(' ').next_back().unwrap_or_default().to_lowercase();
-    ensure!(words.to_lowercase().contains(&last) || words.to_lowercase().contains(&name.split(' ').next().unwrap_or_default().to_lowercase()), "the caller's name is not in what the agent heard");
+    ensure!(
+        words.to_lowercase().contains(&last)
+            || words.to_lowercase().contains(&name.split(' ').next().unwrap_or_default().to_lowercase()),
+        "the caller's name is not in what the agent heard"
+    );
     if !order.is_empty() && !digits(&words).contains(&digits(&order)) {
         bail!("order {order} is not in what the agent heard");
     }

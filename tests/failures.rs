@@ -33,12 +33,32 @@ fn refused(command: &str, name: &str, change: impl Fn(String) -> String, words: 
 
 #[test]
 fn what_cannot_start_says_why_and_what_to_do() {
-    refused("check", "unknown-key", |t| t.replace("[media]", "[media]\nvolume = 11"), &["baton.toml:", "volume", "correct the key"]);
-    refused("check", "no-disposition", |t| t.replacen("disposition = \"ESC-PERSON\"\n", "", 1), &["baton.toml:", "disposition"]);
+    refused(
+        "check",
+        "unknown-key",
+        |t| t.replace("[media]", "[media]\nvolume = 11"),
+        &["baton.toml:", "volume", "correct the key"],
+    );
+    refused(
+        "check",
+        "no-disposition",
+        |t| t.replacen("disposition = \"ESC-PERSON\"\n", "", 1),
+        &["baton.toml:", "disposition"],
+    );
     refused("check", "no-briefing", |t| t.replacen("briefing = ", "# briefing = ", 1), &["baton.toml:", "briefing"]);
     refused("check", "no-flow", |t| t.replace("flow = \"orders\"\n", "flow = \"other\"\n"), &["other", "not defined"]);
-    refused("check", "no-agent", |t| t.replace("agents = [\"1001\", \"1002\"]", "agents = [\"1001\", \"7777\"]"), &["7777", "[[extension]]"]);
-    refused("check", "no-env", |t| t.replace("domain = \"baton.localhost\"", "domain = \"${env:BATON_TEST_NOT_SET}\""), &["BATON_TEST_NOT_SET", "export"]);
+    refused(
+        "check",
+        "no-agent",
+        |t| t.replace("agents = [\"1001\", \"1002\"]", "agents = [\"1001\", \"7777\"]"),
+        &["7777", "[[extension]]"],
+    );
+    refused(
+        "check",
+        "no-env",
+        |t| t.replace("domain = \"baton.localhost\"", "domain = \"${env:BATON_TEST_NOT_SET}\""),
+        &["BATON_TEST_NOT_SET", "export"],
+    );
     refused("run", "no-models", |t| t.replace("models = \"", "models = \"/nonexistent"), &["baton models fetch"]);
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
@@ -86,7 +106,11 @@ fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     let gateway = Gateway::start(&dir("kill"), |t| t).unwrap();
     let phone = runtime.block_on(phone());
     let target = format!("sip:5000@{}", gateway.sip);
-    let mut call = runtime.block_on(async { phone.invite(InviteOptions { uri: target.clone(), from: None, display: None, headers: Vec::new(), noise: None }).unwrap() });
+    let mut call = runtime.block_on(async {
+        phone
+            .invite(InviteOptions { uri: target.clone(), from: None, display: None, headers: Vec::new(), noise: None })
+            .unwrap()
+    });
     runtime.block_on(until_answered(&mut call));
     until("a live call", || !gateway.records().unwrap().is_empty());
     let mut gateway = gateway.kill_and_restart().unwrap();
@@ -94,14 +118,22 @@ fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     assert_eq!(record["termination"]["cause"], "interrupted");
     assert!(record["ended_at"].is_string());
 
-    let mut second = runtime.block_on(async { phone.invite(InviteOptions { uri: target.clone(), from: None, display: None, headers: Vec::new(), noise: None }).unwrap() });
+    let mut second = runtime.block_on(async {
+        phone
+            .invite(InviteOptions { uri: target.clone(), from: None, display: None, headers: Vec::new(), noise: None })
+            .unwrap()
+    });
     runtime.block_on(until_answered(&mut second));
     gateway.signal("TERM").unwrap();
     until("draining", || gateway.get("/readyz").unwrap().0 == 503);
     assert_eq!(gateway.get("/healthz").unwrap().0, 200);
     let refused = runtime.block_on(phone.options(&target)).unwrap();
     assert_eq!(refused, 503, "OPTIONS while draining");
-    assert_eq!(gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count(), 1, "the live call goes on");
+    assert_eq!(
+        gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count(),
+        1,
+        "the live call goes on"
+    );
     runtime.block_on(async { second.hang_up() });
     assert!(gateway.wait(Duration::from_secs(20)).unwrap().success());
 }
@@ -124,6 +156,9 @@ fn when_nobody_takes_it_the_caller_is_given_back() {
     assert!(record["bridged_at"].is_null());
     assert_eq!(record["agent"]["declined"], serde_json::json!(["1001"]));
     let said = record["turns"].to_string();
-    assert!(said.contains("nobody") || said.contains("Nobody") || said.contains("no one"), "the caller is told: {said}");
+    assert!(
+        said.contains("nobody") || said.contains("Nobody") || said.contains("no one"),
+        "the caller is told: {said}"
+    );
     assert!(record["disposition"].is_string());
 }

@@ -17,7 +17,8 @@ fn dir(name: &str) -> PathBuf {
 }
 
 fn has(program: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
+    let there =
+        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
     if !there {
         println!("SKIPPED: {program} is not installed; run scripts/setup.sh test");
     }
@@ -31,7 +32,24 @@ fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
     }
     let gateway = Gateway::start(&dir("sipp"), |t| t).unwrap();
     let out = Command::new("sipp")
-        .args(["-sn", "uac", "-s", "5000", "-m", "20", "-r", "5", "-d", "1500", "-i", "127.0.0.1", "-nostdin", "-timeout", "60", "-p"])
+        .args([
+            "-sn",
+            "uac",
+            "-s",
+            "5000",
+            "-m",
+            "20",
+            "-r",
+            "5",
+            "-d",
+            "1500",
+            "-i",
+            "127.0.0.1",
+            "-nostdin",
+            "-timeout",
+            "60",
+            "-p",
+        ])
         .arg(free_port().unwrap().to_string())
         .arg(gateway.sip.to_string())
         .current_dir(&gateway.dir)
@@ -51,7 +69,10 @@ fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
     }
     assert!(metrics.contains("baton_calls_live 0\n") && metrics.contains("baton_calls_total 20\n"), "{metrics}");
     for record in gateway.records().unwrap() {
-        assert_eq!((record["termination"]["cause"].as_str(), record["termination"]["by"].as_str()), (Some("hangup"), Some("caller")));
+        assert_eq!(
+            (record["termination"]["cause"].as_str(), record["termination"]["by"].as_str()),
+            (Some("hangup"), Some("caller"))
+        );
         assert!(record["disposition"].is_string());
     }
 }
@@ -68,7 +89,8 @@ fn baresip_registers_as_the_agent_is_briefed_and_joined() {
     // The agent's microphone: a tone, long enough for the call.
     let tone: Vec<i16> = (0..8_000 * 120).map(|i| ((i as f32 * 0.35).sin() * 6_000.0) as i16).collect();
     baton_audio::write_wav(&speech, &tone, 8_000).unwrap();
-    let modules = ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"];
+    let modules =
+        ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"];
     let modules = modules.iter().find(|m| std::path::Path::new(m).exists()).expect("baresip's modules");
     let port = free_port().unwrap();
     let config = format!(
@@ -77,9 +99,19 @@ fn baresip_registers_as_the_agent_is_briefed_and_joined() {
         home.join("heard.wav").display()
     );
     std::fs::write(home.join("config"), config).unwrap();
-    let account = format!("<sip:1001@{}>;auth_user=1001;auth_pass={PASSWORD};answermode=auto;regint=60;audio_codecs=pcmu\n", gateway.sip);
+    let account = format!(
+        "<sip:1001@{}>;auth_user=1001;auth_pass={PASSWORD};answermode=auto;regint=60;audio_codecs=pcmu\n",
+        gateway.sip
+    );
     std::fs::write(home.join("accounts"), account).unwrap();
-    let mut baresip = Command::new("baresip").arg("-f").arg(&home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut baresip = Command::new("baresip")
+        .arg("-f")
+        .arg(&home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let output = baresip.stdout.take().unwrap();
     std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(drop));
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
@@ -91,7 +123,10 @@ fn baresip_registers_as_the_agent_is_briefed_and_joined() {
     let number = script.from.clone();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     // The caller does not know when a real phone has joined; it hangs up after a while.
-    let report = runtime.block_on(drill::run(DrillSpec { limit: Duration::from_secs(80), ..DrillSpec::new(gateway.sip, vec![script], vec![]) }));
+    let report = runtime.block_on(drill::run(DrillSpec {
+        limit: Duration::from_secs(80),
+        ..DrillSpec::new(gateway.sip, vec![script], vec![])
+    }));
     let _ = baresip.kill();
     let _ = baresip.wait();
     report.unwrap();

@@ -33,7 +33,8 @@ pub fn caller(name: &str) -> Result<CallerScript> {
 
 /// An agent that accepts with 1 and says a sentence after the join.
 pub fn agent(extension: &str) -> Result<AgentScript> {
-    let mut script = AgentScript::load(&root().join("media/callers/agents/accepts.toml")).unwrap_or_else(|_| AgentScript::accepting(extension, PASSWORD));
+    let mut script = AgentScript::load(&root().join("media/callers/agents/accepts.toml"))
+        .unwrap_or_else(|_| AgentScript::accepting(extension, PASSWORD));
     script.extension = extension.into();
     script.password = PASSWORD.into();
     Ok(script)
@@ -66,17 +67,26 @@ pub fn free_port() -> Result<u16> {
 
 /// The default config on ports, store and passwords of its own. `change` edits the text.
 pub fn config(dir: &Path, change: impl Fn(String) -> String) -> Result<(String, SocketAddr, SocketAddr)> {
-    let (sip, http) = (SocketAddr::from(([127, 0, 0, 1], free_port()?)), SocketAddr::from(([127, 0, 0, 1], free_port()?)));
+    let (sip, http) =
+        (SocketAddr::from(([127, 0, 0, 1], free_port()?)), SocketAddr::from(([127, 0, 0, 1], free_port()?)));
     // Every gateway has ports of its own for RTP, so that several can run beside each other.
     let rtp = 20_000 + (sip.port() % 100) * 200;
-    let text = std::fs::read_to_string(root().join("sip-configs/baton.toml"))? + &std::fs::read_to_string(root().join("sip-configs/flows/orders.toml"))?;
+    let text = std::fs::read_to_string(root().join("sip-configs/baton.toml"))?
+        + &std::fs::read_to_string(root().join("sip-configs/flows/orders.toml"))?;
     let text = text
         .replace("\"127.0.0.1:5060\"", &format!("\"{sip}\""))
         .replace("\"127.0.0.1:8060\"", &format!("\"{http}\""))
         .replace("ports = [30000, 31999]", &format!("ports = [{rtp}, {}]", rtp + 199))
         .replace("\"media/models\"", &format!("\"{}\"", root().join("media/models").display()))
         .replace("\"var/speech-cache\"", &format!("\"{}\"", root().join("target/speech-cache").display()))
-        .replace("path = \"var/baton.db\"", &format!("path = \"{}\"\nseed = \"{}\"", dir.join("baton.db").display(), root().join("media/demo/contacts.toml").display()))
+        .replace(
+            "path = \"var/baton.db\"",
+            &format!(
+                "path = \"{}\"\nseed = \"{}\"",
+                dir.join("baton.db").display(),
+                root().join("media/demo/contacts.toml").display()
+            ),
+        )
         .replace("number = \"1001\"\n", &format!("number = \"1001\"\npassword = \"{PASSWORD}\"\n"))
         .replace("number = \"1002\"\n", &format!("number = \"1002\"\npassword = \"{PASSWORD}\"\n"));
     Ok((change(text), sip, http))
@@ -114,7 +124,10 @@ impl Gateway {
         });
         if waits.recv_timeout(Duration::from_secs(90)).is_err() {
             let _ = child.kill();
-            bail!("the gateway did not get ready:\n{}", std::fs::read_to_string(dir.join("baton.log")).unwrap_or_default());
+            bail!(
+                "the gateway did not get ready:\n{}",
+                std::fs::read_to_string(dir.join("baton.log")).unwrap_or_default()
+            );
         }
         Ok(Self { child, sip, http, dir: dir.to_owned() })
     }
@@ -178,7 +191,9 @@ impl Gateway {
         loop {
             let found = self.records()?.into_iter().find(|r| r["from"] == number && !r["ended_at"].is_null());
             match found {
-                Some(record) if !record["media"].as_array().is_none_or(Vec::is_empty) || Instant::now() > deadline => return Ok(record),
+                Some(record) if !record["media"].as_array().is_none_or(Vec::is_empty) || Instant::now() > deadline => {
+                    return Ok(record);
+                }
                 None if Instant::now() > deadline => bail!("no finished call from {number}"),
                 _ => std::thread::park_timeout(Duration::from_millis(100)),
             }

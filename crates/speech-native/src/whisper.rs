@@ -1,5 +1,5 @@
 //! Speech-to-text by whisper.cpp. One model in memory, one state per worker. The context is fitted to the utterance (a full
-//! one costs seconds), timestamps stay on (without them a short context repeats itself until the token limit).
+//! one costs seconds), timestamps stay on (without them a short context repeats itself), and what looks invented is dropped.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,117 +8,141 @@ use baton_audio::{RATE, resample_f32};
 use baton_speech::{Hints, SttError, Transcriber, Transcript};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
-use crate::invented::{Certainty, said};
+const MODEL_RATE: u32 = 16_000;
+/// Mean token log-probability below which words are held for invented.
+const LEAST_LOGPROB: f32 = -1.1;
 
-const MODEL_RATE: usize = 16_000;
-/// Shorter audio is refused by whisper.cpp, and a lone "yes" is heard better with room after it.
-const SHORTEST: usize = MODEL_RATE * 5 / 4;
-/// The model's window is 30 s; a turn is never as long.
-const LONGEST: usize = MODEL_RATE * 29;
-/// The model reads 224 tokens of prompt at most, from the end; this many characters are surely fewer.
-const PROMPT: usize = 600;
-
-/// The model in memory, shared by its transcribers.
 pub struct Model(Arc<WhisperContext>);
 
 impl Model {
-    /// Loads it.
     pub fn load(path: &Path) -> Result<Self, String> {
         whisper_rs::install_logging_hooks(); // its chatter goes nowhere unless a log backend is chosen
-        let context = WhisperContext::new_with_params(path, WhisperContextParameters::default());
-        Ok(Self(Arc::new(context.map_err(|e| e.to_string())?)))
+        let context =
+            WhisperContext::new_with_params(path, WhisperContextParameters::default()).map_err(|e| e.to_string())?;
+        Ok(Self(Arc::new(context)))
     }
 
-    /// A transcriber with a state of its own, run once.
     pub fn transcriber(&self, threads: usize) -> Result<Whisper, String> {
         let state = self.0.create_state().map_err(|e| e.to_string())?;
-        let threads = i32::try_from(threads.max(1)).unwrap_or(1);
-        let mut whisper = Whisper { context: Arc::clone(&self.0), state, threads };
-        whisper.transcribe(&[0; RATE as usize], &Hints::default()).map_err(|e| e.to_string())?;
+        let mut whisper = Whisper { state, threads: i32::try_from(threads).unwrap_or(1) };
+        // The first run allocates; do it before anybody waits for it.
+        let _ = whisper.transcribe(&vec![0; RATE as usize], &Hints::default());
         Ok(whisper)
     }
 }
 
-/// One worker's transcriber.
 pub struct Whisper {
-    context: Arc<WhisperContext>,
     state: WhisperState,
     threads: i32,
 }
 
 impl Transcriber for Whisper {
-    fn transcribe(&mut self, pcm_8k: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
+    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
         let failed = |e: whisper_rs::WhisperError| SttError::Engine(e.to_string());
-        let float: Vec<f32> = pcm_8k.iter().map(|s| f32::from(*s) / 32_768.0).collect();
-        let mut audio = resample_f32(&float, RATE, MODEL_RATE as u32);
+        let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();
+        let mut audio = resample_f32(&float, RATE, MODEL_RATE);
         let seconds = audio.len() as f32 / MODEL_RATE as f32;
-        audio.resize(audio.len().clamp(SHORTEST, LONGEST), 0.0);
-        let prompt = prompt(&hints.prompt);
-        self.state.full(self.params(audio.len(), &prompt), &audio).map_err(failed)?;
+        // whisper.cpp refuses less than a second, and very short words are heard better with room around them.
+        audio.resize(audio.len().max(MODEL_RATE as usize) + MODEL_RATE as usize / 4, 0.0);
 
-        let (mut text, mut sum, mut tokens, mut no_speech) = (String::new(), 0.0f32, 0u32, 0.0f32);
-        for segment in self.state.as_iter() {
-            text.push_str(&segment.to_str_lossy().map_err(failed)?);
-            no_speech = no_speech.max(segment.no_speech_probability());
-            // From the end-of-text token up there are marks and times, no words.
-            let words = (0..segment.n_tokens())
-                .filter_map(|i| segment.get_token(i))
-                .filter(|t| t.token_id() < self.context.token_eot());
-            for token in words {
-                sum += token.token_probability().max(1e-6).ln();
-                tokens += 1;
-            }
-        }
-        let mean_logprob = if tokens == 0 { f32::NEG_INFINITY } else { sum / tokens as f32 };
-        let said = said(&text, &prompt, Certainty { mean_logprob, no_speech }, seconds);
-        tracing::debug!(raw = text, mean_logprob, no_speech, seconds, kept = said.is_some(), "transcribed");
-        Ok(match said {
-            Some(text) => Transcript { text, confidence: mean_logprob.exp().clamp(0.0, 1.0) },
-            None => Transcript { text: String::new(), confidence: 0.0 },
-        })
-    }
-
-    fn restart(&mut self) {
-        match self.context.create_state() {
-            Ok(state) => self.state = state,
-            Err(e) => tracing::error!(error = %e, "a new speech-to-text state could not be made; the old one is kept"),
-        }
-    }
-}
-
-impl Whisper {
-    fn params<'a>(&self, samples: usize, prompt: &str) -> FullParams<'a, 'a> {
-        let seconds = samples as f32 / MODEL_RATE as f32;
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
-        params.set_n_threads(self.threads);
         params.set_language(Some("en"));
-        // 50 positions a second and some room, in steps of 64.
-        params.set_audio_ctx((((seconds * 50.0) as i32 + 32 + 63) / 64 * 64).clamp(256, 1_500));
+        params.set_n_threads(self.threads);
+        // 50 positions a second, some room, in steps of 64.
+        let context = (audio.len() as f32 / MODEL_RATE as f32 * 50.0) as i32 + 32;
+        params.set_audio_ctx(((context + 63) / 64 * 64).clamp(256, 1_500));
         params.set_single_segment(true);
         params.set_no_context(true);
         params.set_temperature_inc(0.0);
-        params.set_max_tokens((seconds * 8.0) as i32 + 16);
+        params.set_max_tokens((seconds * 6.0) as i32 + 12);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_print_special(false);
         params.set_print_progress(false);
         params.set_print_realtime(false);
         params.set_print_timestamps(false);
-        if !prompt.is_empty() {
-            params.set_initial_prompt(prompt);
+        if !hints.prompt.is_empty() {
+            params.set_initial_prompt(&hints.prompt.replace('\0', " "));
         }
-        params
+        self.state.full(params, &audio).map_err(failed)?;
+
+        let (mut text, mut logprob, mut tokens, mut silent) = (String::new(), 0.0f32, 0u32, 0.0f32);
+        for segment in self.state.as_iter() {
+            text.push_str(&segment.to_str_lossy().map_err(failed)?);
+            silent = silent.max(segment.no_speech_probability());
+            for i in 0..segment.n_tokens() {
+                if let Some(token) = segment.get_token(i) {
+                    let data = token.token_data();
+                    let special = token.to_str_lossy().is_ok_and(|t| t.starts_with("[_") || t.starts_with("<|"));
+                    if !special {
+                        logprob += data.plog;
+                        tokens += 1;
+                    }
+                }
+            }
+        }
+        let mean = if tokens == 0 { f32::NEG_INFINITY } else { logprob / tokens as f32 };
+        let text = unlooped(&plain(&text));
+        let invented = mean < LEAST_LOGPROB || silent > 0.8 && mean < -0.6 || is_filler(&text, &hints.prompt, mean);
+        if text.is_empty() || invented {
+            tracing::info!(text, mean, silent, seconds, "dropped: no words, or words that look invented");
+            return Ok(Transcript { text: String::new(), confidence: 0.0 });
+        }
+        Ok(Transcript { text, confidence: mean.exp().clamp(0.0, 1.0) })
     }
 }
 
-/// One line without what a C string cannot hold, cut at a word.
-fn prompt(hints: &str) -> String {
-    let line =
-        hints.split(|c: char| c.is_whitespace() || c == '\0').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(PROMPT) {
-        Some((end, _)) => line[..end].rsplit_once(' ').map_or(&line[..end], |(head, _)| head).to_owned(),
-        None => line,
+/// Without marks such as `[BLANK_AUDIO]`, `(music)`, `♪`, `*sighs*`.
+fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let mut depth = 0u32;
+    for c in text.chars() {
+        match c {
+            '[' | '(' | '{' => depth += 1,
+            ']' | ')' | '}' => depth = depth.saturating_sub(1),
+            '♪' | '*' | '♫' => {}
+            c if depth == 0 => out.push(c),
+            _ => {}
+        }
     }
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    if out.chars().any(char::is_alphanumeric) { out } else { String::new() }
+}
+
+/// Cuts words that go round in circles to their first round: three or more words three times running, five or more twice.
+/// A round that is cut short by the token limit counts.
+fn unlooped(text: &str) -> String {
+    let shown: Vec<&str> = text.split_whitespace().collect();
+    let words: Vec<String> =
+        shown.iter().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()).collect();
+    for start in 0..words.len() {
+        for n in 3..=(words.len() - start) / 2 {
+            let round = &words[start..start + n];
+            let twice = words[start + n..start + 2 * n] == *round;
+            let rest = &words[start + 2 * n..];
+            let thrice = rest.len() >= 2 && rest.iter().zip(round).all(|(a, b)| a == b);
+            if twice && (n >= 5 || thrice) {
+                return shown[..start + n].join(" ");
+            }
+        }
+    }
+    text.to_owned()
+}
+
+/// Words the model is known to find in noise, unless it is quite sure; and its own prompt read back.
+fn is_filler(text: &str, prompt: &str, mean: f32) -> bool {
+    const FILLERS: [&str; 7] = [
+        "you",
+        "thank you for watching",
+        "thanks for watching",
+        "bye-bye",
+        "subtitles by the amara.org community",
+        "the end",
+        "so",
+    ];
+    let low = text.to_lowercase();
+    let low = low.trim_matches(|c: char| !c.is_alphanumeric());
+    FILLERS.contains(&low) && mean < -0.35 || low.len() > 12 && prompt.to_lowercase().contains(low)
 }
 
 #[cfg(test)]
@@ -126,9 +150,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_is_one_clean_line_of_bounded_length() {
-        assert_eq!(prompt("Maria Gomez,\n A-1042\0 x"), "Maria Gomez, A-1042 x");
-        let long = prompt(&"blåbær ".repeat(400));
-        assert!(long.chars().count() <= PROMPT && long.ends_with("blåbær"), "{long}");
+    fn marks_and_circles_are_not_words() {
+        assert_eq!(plain(" [BLANK_AUDIO] (music) ♪ ♪"), "");
+        assert_eq!(plain(" Hello there. (laughs)"), "Hello there.");
+        assert_eq!(plain(" ... "), "");
+        assert_eq!(
+            unlooped("Yes, it's order A-1042. Yes, it's order A-1042. Yes, it's order"),
+            "Yes, it's order A-1042."
+        );
+        assert_eq!(unlooped("I was charged twice today. I was charged twice today."), "I was charged twice today.");
+        for honest in ["one two three one two three", "one one one zero four two", "no no no no", ""] {
+            assert_eq!(unlooped(honest), honest);
+        }
+        assert!(is_filler("You", "", -0.5) && !is_filler("yes", "", -0.5));
     }
 }

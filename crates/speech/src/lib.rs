@@ -1,64 +1,57 @@
-//! Hearing and speaking, without the engines: end of turn, worker pools, text for the voice. The engines stand behind
-//! three traits; `baton-speech-native` has the real ones, [`scripted`] has twins for tests. No sockets, no async.
+//! Hearing and speaking, without the engines: end of turn, worker pools, text for the voice. The engines stand behind three
+//! traits; `crates/speech-native` has the real ones, [`scripted`] twins for tests.
 //!
 //! What must always hold: audio is taken from the media plane's rings and never waited for; what an ear hears while it is
-//! closed is forgotten; an engine that panics costs its own job only; what is said to one caller is never kept on disk.
+//! closed is forgotten; a worker that panics costs its own job only.
 
-mod cache;
 mod endpoint;
 mod hearing;
-mod level;
 pub mod scripted;
 mod speaking;
 mod stt;
 pub mod text;
-mod words;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use baton_audio::{AudioFrame, Clip};
+use baton_audio::Clip;
 
 pub use hearing::Ear;
 
-/// Speech-to-text. Each has a thread of its own.
+/// Speech-to-text. One per worker thread.
 pub trait Transcriber: Send {
-    /// The words in `pcm_8k` (mono, 8 kHz). Empty text: nothing was said.
-    fn transcribe(&mut self, pcm_8k: &[i16], hints: &Hints) -> Result<Transcript, SttError>;
-
-    /// Called after a panic in [`transcribe`](Self::transcribe): throw away what may be half done.
-    fn restart(&mut self) {}
+    /// The words in `pcm` (8 kHz). Empty text: none.
+    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError>;
 }
 
-/// Text-to-speech. Each has a thread of its own.
+/// Text-to-speech. One per worker thread.
 pub trait Synthesizer: Send {
-    /// One clause, already in words a voice reads right ([`text::speakable`]).
+    /// One clause, already in words a voice reads right.
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError>;
 }
 
 /// Voice activity. One per ear.
 pub trait VoiceActivity: Send {
-    /// The probability that this window (32 ms at 8 kHz) holds speech, 0 to 1. Windows come in order.
+    /// The probability that this window (32 ms at 8 kHz) holds speech.
     fn probability(&mut self, window: &[i16; 256]) -> f32;
-
-    /// Forgets what went before: another stretch of audio begins.
+    /// Forgets what went before.
     fn reset(&mut self);
 }
 
-/// What is likely to be heard.
+/// What may be heard.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hints {
-    /// Names, order numbers, products expected now.
+    /// Names, numbers, products expected now.
     pub prompt: String,
 }
 
 /// What was heard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transcript {
-    /// The words; empty if nothing was said.
+    /// The words.
     pub text: String,
-    /// How sure the engine is, 0 to 1.
+    /// 0 to 1.
     pub confidence: f32,
 }
 
@@ -68,8 +61,8 @@ pub enum SttError {
     /// The engine failed.
     #[error("speech-to-text failed: {0}")]
     Engine(String),
-    /// More is waiting than can be transcribed in time.
-    #[error("too much speech is waiting to be transcribed")]
+    /// More is waiting than can be heard in time.
+    #[error("speech-to-text has too much waiting")]
     Overloaded,
 }
 
@@ -79,48 +72,25 @@ pub enum TtsError {
     /// The engine failed.
     #[error("text-to-speech failed: {0}")]
     Engine(String),
-    /// More is waiting than can be spoken in time.
-    #[error("too much text is waiting to be spoken")]
-    Overloaded,
 }
 
 /// The engines to work with.
 pub struct Engines {
-    /// Each gets a thread.
+    /// One thread each.
     pub transcribers: Vec<Box<dyn Transcriber>>,
-    /// Each gets a thread.
+    /// One thread each.
     pub synthesizers: Vec<Box<dyn Synthesizer>>,
-    /// Makes one for each ear; called on the thread that opens the ear, so it should be quick.
+    /// Makes one for each ear.
     pub voice_activity: Box<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
-    /// Names the voice and its settings: clips of another voice are never taken from the cache.
+    /// Names the voice; part of every cached clip's key.
     pub voice: String,
 }
 
 /// How to hear and speak.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SpeechConfig {
-    /// Where preloaded clauses are kept between runs; `None`: in memory only.
+    /// Where spoken clauses are kept; `None`: in memory only.
     pub cache_dir: Option<PathBuf>,
-    /// Silence that ends a turn whose words tell nothing of its end. Whole answers end sooner, hanging words later.
-    pub end_of_turn: Duration,
-    /// Threads that listen; one is enough for about a hundred ears.
-    pub hearing_threads: usize,
-    /// Utterances that may wait for speech-to-text, over all ears.
-    pub stt_waiting: usize,
-    /// Texts that may wait for text-to-speech.
-    pub tts_waiting: usize,
-}
-
-impl Default for SpeechConfig {
-    fn default() -> Self {
-        Self {
-            cache_dir: None,
-            end_of_turn: Duration::from_millis(608),
-            hearing_threads: 1,
-            stt_waiting: 64,
-            tts_waiting: 256,
-        }
-    }
 }
 
 /// What kind of answer is expected. Decides how soon a turn is over.
@@ -131,13 +101,13 @@ pub enum Expected {
     Anything,
     /// Yes or no.
     YesNo,
-    /// A number of up to so many digits, perhaps with letters. Callers pause inside.
+    /// So many digits.
     Digits(usize),
-    /// A person's name.
+    /// A name.
     Name,
 }
 
-/// What an ear is to expect.
+/// What an ear should expect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Expectation {
     /// For speech-to-text.
@@ -151,30 +121,25 @@ pub struct Expectation {
 pub enum HearEvent {
     /// Somebody began to speak.
     SpeechStarted {
-        /// When it was noticed, some 130 ms after the first sound.
+        /// When it was noticed.
         at: Instant,
     },
     /// Somebody said something.
     Utterance {
         /// The words.
         text: String,
-        /// How sure the engine is, 0 to 1.
+        /// 0 to 1.
         confidence: f32,
-        /// When the voice began.
-        started: Instant,
         /// When the last voiced audio ended.
         ended: Instant,
-        /// When the turn was held to be over: this is when the event was sent.
+        /// When the turn was held to be over.
         endpointed: Instant,
-        /// When the words were known; before `endpointed` if they were transcribed ahead.
+        /// When the words were known.
         decoded: Instant,
     },
     /// There was a voice, but no words in it.
-    NothingHeard {
-        /// When the last voiced audio ended.
-        ended: Instant,
-    },
-    /// Speech-to-text failed for a turn.
+    NothingHeard,
+    /// Speech-to-text failed.
     Failed(SttError),
 }
 
@@ -183,11 +148,11 @@ pub enum HearEvent {
 pub enum Spoken {
     /// The next clause.
     Clip {
-        /// Its place in the text, from 0.
+        /// Its place, from 0.
         index: usize,
-        /// Its words as they were written.
+        /// Its words.
         text: String,
-        /// Its audio, levelled, with the pause that belongs after it.
+        /// Its audio.
         clip: Clip,
     },
     /// All clauses were delivered.
@@ -196,11 +161,11 @@ pub enum Spoken {
     Failed(TtsError),
 }
 
-/// Hearing and speaking. Cheap to clone; its threads end with the last clone and the last [`Ear`].
+/// Hearing and speaking. Cheap to clone.
 #[derive(Clone)]
 pub struct Speech {
     hearing: hearing::Hearing,
-    speaking: Arc<speaking::Speaking>,
+    voice: Arc<speaking::Voice>,
 }
 
 impl Speech {
@@ -208,31 +173,29 @@ impl Speech {
     pub fn start(engines: Engines, config: SpeechConfig) -> Self {
         let Engines { transcribers, synthesizers, voice_activity, voice } = engines;
         Self {
-            hearing: hearing::Hearing::start(transcribers, voice_activity.into(), &config),
-            speaking: Arc::new(speaking::Speaking::start(synthesizers, &voice, config)),
+            hearing: hearing::Hearing::start(transcribers, voice_activity),
+            voice: speaking::Voice::start(synthesizers, voice, config.cache_dir),
         }
     }
 
-    /// Listens to a leg. The ear is closed until it is opened; it ends when it is dropped or its ring is. `events` is
-    /// called on a hearing thread and must not block.
-    pub fn listen(&self, audio: rtrb::Consumer<AudioFrame>, events: Box<dyn Fn(HearEvent) + Send>) -> Ear {
+    /// Listens to a leg. The ear is closed until it is opened; it ends when it is dropped or its ring is.
+    pub fn listen(&self, audio: rtrb::Consumer<baton_audio::AudioFrame>, events: Box<dyn Fn(HearEvent) + Send>) -> Ear {
         self.hearing.listen(audio, events)
     }
 
-    /// Speaks a text: clause by clause, in order, each as soon as it is there. What is in memory comes at once, on this
-    /// thread; the rest on a voice's thread, which `out` must not block.
+    /// Speaks a text: clause by clause, in order, as soon as each is there. `out` is called on another thread, or at once
+    /// where everything is in the cache.
     pub fn speak(&self, text: &str, out: Box<dyn FnMut(Spoken) + Send>) {
-        self.speaking.speak(text, out);
+        self.voice.speak(text, out);
     }
 
-    /// Has texts spoken into the cache when there is nothing else to do, and kept on disk: only what every caller may
-    /// hear belongs here.
+    /// Has texts spoken into the cache when there is nothing else to do.
     pub fn preload(&self, texts: &[String]) {
-        self.speaking.preload(texts);
+        self.voice.preload(texts);
     }
 
-    /// Whether all that was to be preloaded is.
+    /// Whether everything that was to be preloaded is.
     pub fn is_preloaded(&self) -> bool {
-        self.speaking.is_preloaded()
+        self.voice.is_idle()
     }
 }

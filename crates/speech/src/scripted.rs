@@ -1,70 +1,42 @@
-//! Twins of the three traits for tests: loudness is voice, words come from a script, speech is a tone.
+//! Twins of the three traits for tests: loudness is voice, and words are scripted.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use baton_audio::Clip;
 
 use crate::{Engines, Hints, SttError, Synthesizer, Transcriber, Transcript, TtsError, VoiceActivity};
 
-/// Answers each transcription with the next of its lines, and with empty text when they are used up. The line `!panic`
-/// panics. Clones share the script.
+/// Answers each transcription with the next of its lines; `Err` fails, a line `!panic` panics.
 #[derive(Clone, Default)]
-pub struct Script(Arc<Mutex<Played>>);
-
-#[derive(Default)]
-struct Played {
-    lines: VecDeque<Result<String, SttError>>,
-    heard: Vec<(usize, String)>,
-}
+pub struct Script(pub Arc<Mutex<VecDeque<Result<String, SttError>>>>);
 
 impl Script {
     /// These lines, one for each transcription.
     pub fn new(lines: &[&str]) -> Self {
-        let script = Self::default();
-        lines.iter().for_each(|line| script.push(Ok((*line).to_owned())));
-        script
-    }
-
-    /// One more line, or a failure.
-    pub fn push(&self, line: Result<String, SttError>) {
-        self.played().lines.push_back(line);
-    }
-
-    /// What was transcribed so far: length in samples, and the prompt that came with it.
-    pub fn heard(&self) -> Vec<(usize, String)> {
-        self.played().heard.clone()
-    }
-
-    fn played(&self) -> MutexGuard<'_, Played> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Self(Arc::new(Mutex::new(lines.iter().map(|l| Ok((*l).to_owned())).collect())))
     }
 }
 
 impl Transcriber for Script {
     #[expect(clippy::panic, reason = "a script may ask for a panicking engine")]
-    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
-        let mut played = self.played();
-        played.heard.push((pcm.len(), hints.prompt.clone()));
-        let text = played.lines.pop_front().unwrap_or_else(|| Ok(String::new()))?;
-        drop(played);
+    fn transcribe(&mut self, _pcm: &[i16], _hints: &Hints) -> Result<Transcript, SttError> {
+        let next = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let text = next.unwrap_or_else(|| Ok(String::new()))?;
         if text == "!panic" {
-            panic!("as the script says");
+            panic!("scripted");
         }
         Ok(Transcript { text, confidence: 1.0 })
     }
 }
 
-/// "Speaks" a clause as a tone of 10 ms a letter, after 100 ms of silence. Fails at "fail on purpose".
+/// "Speaks" a clause as a tone of 10 ms per letter.
 pub struct Tone;
 
 impl Synthesizer for Tone {
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError> {
-        if clause.contains("fail on purpose") {
-            return Err(TtsError::Engine("as asked".to_owned()));
-        }
-        let tone = (0..clause.len() * 80).map(|i| ((i as f32 * 0.3).sin() * 6_000.0) as i16);
-        Ok(Clip::new(std::iter::repeat_n(0, 800).chain(tone).collect()))
+        let n = clause.len() * 80;
+        Ok(Clip::new((0..n).map(|i| ((i as f32 * 0.3).sin() * 6_000.0) as i16).collect()))
     }
 }
 
@@ -76,16 +48,15 @@ impl VoiceActivity for Loud {
         let mean = window.iter().map(|s| u32::from(s.unsigned_abs())).sum::<u32>() / 256;
         if mean > 500 { 0.95 } else { 0.02 }
     }
-
     fn reset(&mut self) {}
 }
 
-/// All three, one of each.
+/// All three.
 pub fn engines(script: &Script) -> Engines {
     Engines {
         transcribers: vec![Box::new(script.clone())],
         synthesizers: vec![Box::new(Tone)],
         voice_activity: Box::new(|| Box::new(Loud)),
-        voice: "tone".to_owned(),
+        voice: "tone".into(),
     }
 }

@@ -1,194 +1,207 @@
-//! The voice: a pool of synthesizers, clauses in order, what was spoken before from the cache.
-//!
-//! What must always hold: every text gets its clauses in order and then one `Done`, or a `Failed`; the caller whose audio
-//! runs out first is served first; prompts are prepared only in idle time; only prompts are kept on disk.
+//! The voice: a pool of synthesizers, clauses in order, and a cache keyed by voice and words, in memory and on disk. What is
+//! said in every call is synthesized once.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Instant;
 
-use baton_audio::Clip;
-use tracing::{error, warn};
+use baton_audio::{Clip, RATE, load_clip, write_wav};
+use tracing::{debug, error, warn};
 
-use crate::cache::{Disk, Memory};
-use crate::level::levelled;
 use crate::text::{clauses, speakable};
-use crate::{SpeechConfig, Spoken, Synthesizer, TtsError};
+use crate::{Spoken, Synthesizer, TtsError};
 
-/// A text on its way.
+/// Clips kept in memory; the oldest go first.
+const KEPT: usize = 2_000;
+/// Telephone speech is levelled to this, RMS of its voiced part, with this ceiling for peaks (full scale 32,768).
+const LEVEL: f32 = 3_300.0;
+const CEILING: f32 = 26_000.0;
+
 struct Job {
     clauses: VecDeque<(usize, String)>,
-    /// When its next clause is wanted: at once, or when what was delivered has been played.
-    due: Instant,
     out: Box<dyn FnMut(Spoken) + Send>,
 }
 
 #[derive(Default)]
 struct Work {
-    jobs: Vec<Job>,
+    speak: VecDeque<Job>,
     preload: VecDeque<String>,
-    preloading: usize,
-    closed: bool,
+    busy: usize,
 }
 
-struct Shared {
+struct Cache {
+    clips: HashMap<String, Clip>,
+    order: VecDeque<String>,
+}
+
+pub(crate) struct Voice {
     work: Mutex<Work>,
     wake: Condvar,
-    memory: Mutex<Memory>,
-    disk: Option<Disk>,
-    workers: usize,
-    most_waiting: usize,
+    cache: Mutex<Cache>,
+    dir: Option<PathBuf>,
+    voice: String,
 }
 
-/// The voice. Dropping it ends its threads.
-pub(crate) struct Speaking(Arc<Shared>);
-
-impl Speaking {
-    pub fn start(engines: Vec<Box<dyn Synthesizer>>, voice: &str, config: SpeechConfig) -> Self {
-        let shared = Arc::new(Shared {
-            work: Mutex::default(),
-            wake: Condvar::new(),
-            memory: Mutex::default(),
-            disk: config.cache_dir.and_then(|dir| Disk::open(dir, voice)),
-            workers: engines.len(),
-            most_waiting: config.tts_waiting.max(1),
+impl Voice {
+    pub fn start(engines: Vec<Box<dyn Synthesizer>>, voice: String, dir: Option<PathBuf>) -> Arc<Self> {
+        let dir = dir.filter(|dir| match std::fs::create_dir_all(dir) {
+            Ok(()) => true,
+            Err(e) => {
+                warn!(dir = %dir.display(), error = %e, "spoken prompts cannot be kept on disk; they are kept in memory");
+                false
+            }
         });
-        for (n, mut engine) in engines.into_iter().enumerate() {
-            let shared = Arc::clone(&shared);
-            let run = move || shared.run(engine.as_mut());
-            if let Err(e) = thread::Builder::new().name(format!("tts-{n}")).spawn(run) {
+        let cache = Mutex::new(Cache { clips: HashMap::new(), order: VecDeque::new() });
+        let this = Arc::new(Self { work: Mutex::default(), wake: Condvar::new(), cache, dir, voice });
+        for (n, engine) in engines.into_iter().enumerate() {
+            let voice = Arc::clone(&this);
+            if let Err(e) = thread::Builder::new().name(format!("tts-{n}")).spawn(move || voice.run(engine)) {
                 error!(error = %e, "a text-to-speech thread did not start");
             }
         }
-        Self(shared)
+        this
     }
 
     pub fn speak(&self, text: &str, mut out: Box<dyn FnMut(Spoken) + Send>) {
-        let mut rest: VecDeque<(usize, String)> =
-            clauses(text).into_iter().filter(|c| c.chars().any(char::is_alphanumeric)).enumerate().collect();
-        let mut due = Instant::now();
+        let mut rest: VecDeque<(usize, String)> = clauses(text).into_iter().enumerate().collect();
+        // What is known is delivered here and now.
         while let Some((index, clause)) = rest.front() {
-            let Some(clip) = lock(&self.0.memory).get(&speakable(clause)) else { break };
-            due += clip.duration();
+            let Some(clip) = self.known(clause) else { break };
             out(Spoken::Clip { index: *index, text: clause.clone(), clip });
             rest.pop_front();
         }
         if rest.is_empty() {
             return out(Spoken::Done);
         }
-        let mut work = lock(&self.0.work);
-        if work.jobs.len() >= self.0.most_waiting {
-            drop(work);
-            return out(Spoken::Failed(TtsError::Overloaded));
-        }
-        work.jobs.push(Job { clauses: rest, due, out });
-        self.0.wake.notify_one();
+        lock(&self.work).speak.push_back(Job { clauses: rest, out });
+        self.wake.notify_one();
     }
 
     pub fn preload(&self, texts: &[String]) {
-        lock(&self.0.work).preload.extend(texts.iter().flat_map(|t| clauses(t)));
-        self.0.wake.notify_all();
+        lock(&self.work).preload.extend(texts.iter().flat_map(|t| clauses(t)));
+        self.wake.notify_all();
     }
 
-    pub fn is_preloaded(&self) -> bool {
-        let work = lock(&self.0.work);
-        work.preloading == 0 && work.preload.is_empty()
+    pub fn is_idle(&self) -> bool {
+        let work = lock(&self.work);
+        work.busy == 0 && work.preload.is_empty() && work.speak.is_empty()
     }
-}
 
-impl Drop for Speaking {
-    fn drop(&mut self) {
-        lock(&self.0.work).closed = true;
-        self.0.wake.notify_all();
-    }
-}
-
-enum Next {
-    Speak(Job),
-    Preload(String),
-}
-
-impl Shared {
-    fn run(&self, engine: &mut dyn Synthesizer) {
-        while let Some(next) = self.next() {
-            match next {
-                Next::Speak(job) => self.speak(engine, job),
-                Next::Preload(clause) => {
-                    if let Err(e) = self.clip(engine, &clause, true) {
+    fn run(&self, mut engine: Box<dyn Synthesizer>) {
+        loop {
+            let mut work = lock(&self.work);
+            let job = loop {
+                if let Some(job) = work.speak.pop_front() {
+                    break Ok(job);
+                }
+                if let Some(clause) = work.preload.pop_front() {
+                    break Err(clause);
+                }
+                work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+            };
+            work.busy += 1;
+            drop(work);
+            match job {
+                Ok(mut job) => {
+                    if let Some((index, clause)) = job.clauses.pop_front() {
+                        let spoken = match self.clip(engine.as_mut(), &clause) {
+                            Ok(clip) => Spoken::Clip { index, text: clause, clip },
+                            Err(e) => {
+                                job.clauses.clear();
+                                Spoken::Failed(e)
+                            }
+                        };
+                        let failed = matches!(spoken, Spoken::Failed(_));
+                        (job.out)(spoken);
+                        // The next clause goes behind other callers' first ones: everybody starts soon.
+                        if !job.clauses.is_empty() {
+                            lock(&self.work).speak.push_back(job);
+                            self.wake.notify_one();
+                        } else if !failed {
+                            (job.out)(Spoken::Done);
+                        }
+                    }
+                }
+                Err(clause) => {
+                    if let Err(e) = self.clip(engine.as_mut(), &clause) {
                         warn!(clause, error = %e, "a prompt could not be prepared");
                     }
-                    lock(&self.work).preloading -= 1;
-                    self.wake.notify_one();
                 }
             }
+            lock(&self.work).busy -= 1;
         }
     }
 
-    fn next(&self) -> Option<Next> {
-        let mut work = lock(&self.work);
-        loop {
-            let urgent = work.jobs.iter().enumerate().min_by_key(|(_, job)| job.due).map(|(i, _)| i);
-            if let Some(i) = urgent {
-                return Some(Next::Speak(work.jobs.remove(i)));
-            }
-            if work.closed {
-                return None;
-            }
-            // One of several workers is kept free for callers.
-            let idle = work.preloading == 0 || work.preloading + 1 < self.workers;
-            if let Some(clause) = if idle { work.preload.pop_front() } else { None } {
-                work.preloading += 1;
-                return Some(Next::Preload(clause));
-            }
-            work = self.wake.wait(work).unwrap_or_else(PoisonError::into_inner);
+    fn clip(&self, engine: &mut dyn Synthesizer, clause: &str) -> Result<Clip, TtsError> {
+        if let Some(clip) = self.known(clause) {
+            return Ok(clip);
         }
-    }
-
-    /// One clause of the job; what is left of it queues again, behind whoever's audio runs out sooner.
-    fn speak(&self, engine: &mut dyn Synthesizer, mut job: Job) {
-        let Some((index, clause)) = job.clauses.pop_front() else { return };
-        let tell = |out: &mut Box<dyn FnMut(Spoken) + Send>, spoken| {
-            if catch_unwind(AssertUnwindSafe(|| out(spoken))).is_err() {
-                error!("whoever was spoken for panicked");
-            }
-        };
-        match self.clip(engine, &clause, false) {
-            Err(e) => tell(&mut job.out, Spoken::Failed(e)),
-            Ok(clip) => {
-                job.due = job.due.max(Instant::now()) + clip.duration();
-                tell(&mut job.out, Spoken::Clip { index, text: clause, clip });
-                if job.clauses.is_empty() {
-                    return tell(&mut job.out, Spoken::Done);
-                }
-                lock(&self.work).jobs.push(job);
-                self.wake.notify_one();
-            }
-        }
-    }
-
-    fn clip(&self, engine: &mut dyn Synthesizer, clause: &str, keep: bool) -> Result<Clip, TtsError> {
         let words = speakable(clause);
-        if let Some(clip) = lock(&self.memory).get(&words) {
-            return Ok(clip);
+        let clip = catch_unwind(AssertUnwindSafe(|| engine.synthesize(&words)))
+            .unwrap_or_else(|_| Err(TtsError::Engine("the engine panicked".into())))?;
+        let clip = levelled(&clip);
+        if let Some(file) = self.file(clause)
+            && let Err(e) = write_wav(&file, clip.samples(), RATE)
+        {
+            debug!(file = %file.display(), error = %e, "a clip was not kept on disk");
         }
-        if let Some(clip) = self.disk.as_ref().and_then(|disk| disk.get(&words)) {
-            lock(&self.memory).put(&words, &clip);
-            return Ok(clip);
-        }
-        let synthesize = || if words.is_empty() { Ok(Clip::new(Vec::new())) } else { engine.synthesize(&words) };
-        let clip = catch_unwind(AssertUnwindSafe(synthesize))
-            .unwrap_or_else(|_| Err(TtsError::Engine("the engine panicked".to_owned())))?;
-        let clip = levelled(&clip, clause);
-        lock(&self.memory).put(&words, &clip);
-        if let Some(disk) = self.disk.as_ref().filter(|_| keep) {
-            disk.put(&words, &clip);
-        }
+        self.keep(clause, &clip);
         Ok(clip)
+    }
+
+    fn known(&self, clause: &str) -> Option<Clip> {
+        if let Some(clip) = lock(&self.cache).clips.get(clause) {
+            return Some(clip.clone());
+        }
+        let clip = load_clip(self.file(clause).filter(|f| f.exists())?).ok()?;
+        self.keep(clause, &clip);
+        Some(clip)
+    }
+
+    fn keep(&self, clause: &str, clip: &Clip) {
+        let mut cache = lock(&self.cache);
+        if cache.clips.insert(clause.to_owned(), clip.clone()).is_none() {
+            cache.order.push_back(clause.to_owned());
+        }
+        while cache.order.len() > KEPT {
+            if let Some(oldest) = cache.order.pop_front() {
+                cache.clips.remove(&oldest);
+            }
+        }
+    }
+
+    fn file(&self, clause: &str) -> Option<PathBuf> {
+        // FNV-1a: stable over builds, and a collision only plays a wrong clip of our own.
+        let hash = self
+            .voice
+            .bytes()
+            .chain([0])
+            .chain(clause.bytes())
+            .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        Some(self.dir.as_ref()?.join(format!("{hash:016x}.wav")))
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One loudness for every clip, and no silence before its first sound: the first packet is to be heard.
+fn levelled(clip: &Clip) -> Clip {
+    let pcm = clip.samples();
+    let loud = |frame: &[i16]| frame.iter().any(|s| s.unsigned_abs() > 260);
+    let first = pcm.chunks(80).position(loud).unwrap_or(0).saturating_sub(1) * 80;
+    let last = pcm.chunks(80).rposition(loud).map_or(pcm.len(), |i| ((i + 12) * 80).min(pcm.len()));
+    let pcm = &pcm[first.min(last)..last];
+    let frame_rms = |f: &[i16]| (f.iter().map(|s| f32::from(*s).powi(2)).sum::<f32>() / f.len().max(1) as f32).sqrt();
+    let voiced: Vec<f32> = pcm.chunks(160).map(frame_rms).filter(|r| *r > 300.0).collect();
+    if voiced.is_empty() {
+        return Clip::new(pcm.to_vec());
+    }
+    let rms = (voiced.iter().map(|r| r * r).sum::<f32>() / voiced.len() as f32).sqrt();
+    let peak = pcm.iter().map(|s| f32::from(s.unsigned_abs())).fold(1.0, f32::max);
+    let gain = (LEVEL / rms).min(CEILING / peak);
+    Clip::new(pcm.iter().map(|s| (f32::from(*s) * gain) as i16).collect())
 }

@@ -52,7 +52,14 @@ pub fn main(args: Args) -> ExitCode {
             let answered = (200..300).contains(&report.code);
             match serde_json::to_string_pretty(&report) {
                 Ok(text) if json => say(&text),
-                _ => say(&format!("{} after {} ms, ended by {:?} after {} ms, heard {:?}", report.code, report.answered_ms.unwrap_or(0), report.ended_by, report.ended_ms, report.rtp)),
+                _ => say(&format!(
+                    "{} after {} ms, ended by {:?} after {} ms, heard {:?}",
+                    report.code,
+                    report.answered_ms.unwrap_or(0),
+                    report.ended_by,
+                    report.ended_ms,
+                    report.rtp
+                )),
             }
             if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }

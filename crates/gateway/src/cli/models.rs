@@ -38,7 +38,13 @@ pub fn main(command: Command) -> ExitCode {
     match command {
         Command::List => {
             for model in list() {
-                say(&format!("{:<28} {:>6} MB  {:<12} {}", model.name, model.bytes() / 1_000_000, model.licence, model.what));
+                say(&format!(
+                    "{:<28} {:>6} MB  {:<12} {}",
+                    model.name,
+                    model.bytes() / 1_000_000,
+                    model.licence,
+                    model.what
+                ));
             }
             ExitCode::SUCCESS
         }

@@ -7,7 +7,10 @@ pub const SHORT: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BATON_COM
 pub fn long() -> &'static str {
     if cfg!(feature = "native-speech") {
         concat!(
-            env!("CARGO_PKG_VERSION"), " (", env!("BATON_COMMIT"), ")\n",
+            env!("CARGO_PKG_VERSION"),
+            " (",
+            env!("BATON_COMMIT"),
+            ")\n",
             "features: native-speech\n",
             "Baton's own code: MIT OR Apache-2.0\n",
             "linked: whisper.cpp (MIT), SQLite (public domain), piper-rs (MIT), espeak-ng (GPL-3.0-or-later)\n",
@@ -17,7 +20,10 @@ pub fn long() -> &'static str {
         )
     } else {
         concat!(
-            env!("CARGO_PKG_VERSION"), " (", env!("BATON_COMMIT"), ")\n",
+            env!("CARGO_PKG_VERSION"),
+            " (",
+            env!("BATON_COMMIT"),
+            ")\n",
             "features: none (no local speech)\n",
             "Baton's own code: MIT OR Apache-2.0\n",
             "linked: SQLite (public domain)"

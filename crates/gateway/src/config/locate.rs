@@ -40,7 +40,9 @@ impl Lines {
                     .iter()
                     .find(|(k, _)| k.get_ref().as_ref() == segment.as_ref())
                     .map(|(k, v)| (k.span().start, v)),
-                DeValue::Array(array) => segment.as_ref().parse::<usize>().ok().and_then(|i| array.get(i)).map(|v| (v.span().start, v)),
+                DeValue::Array(array) => {
+                    segment.as_ref().parse::<usize>().ok().and_then(|i| array.get(i)).map(|v| (v.span().start, v))
+                }
                 _ => None,
             };
             let Some((at, inner)) = next else { break };

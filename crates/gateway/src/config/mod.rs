@@ -18,8 +18,11 @@ use self::locate::Lines;
 pub use self::raw::Codec;
 
 /// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
-pub const EMBEDDED: &str =
-    concat!(include_str!("../../../../sip-configs/baton.toml"), "\n", include_str!("../../../../sip-configs/flows/orders.toml"));
+pub const EMBEDDED: &str = concat!(
+    include_str!("../../../../sip-configs/baton.toml"),
+    "\n",
+    include_str!("../../../../sip-configs/flows/orders.toml")
+);
 
 /// A compiled config.
 #[derive(Debug, Clone)]
@@ -186,7 +189,11 @@ impl Compiler<'_> {
         let dids = self.dids(raw.did, &flows);
         let media = self.media(raw.media);
         if raw.sip.udp.is_empty() && raw.sip.tcp.is_empty() {
-            self.fault(&["sip"], "no listener: both `udp` and `tcp` are empty", "name at least one, e.g. udp = [\"127.0.0.1:5060\"]");
+            self.fault(
+                &["sip"],
+                "no listener: both `udp` and `tcp` are empty",
+                "name at least one, e.g. udp = [\"127.0.0.1:5060\"]",
+            );
         }
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),
@@ -287,13 +294,21 @@ impl Compiler<'_> {
                     continue;
                 }
                 (Some(p), None) if p.is_empty() => {
-                    self.fault(&at, format!("extension {} has an empty password", ext.number), "remove the key and one is made at first start");
+                    self.fault(
+                        &at,
+                        format!("extension {} has an empty password", ext.number),
+                        "remove the key and one is made at first start",
+                    );
                     continue;
                 }
                 (Some(p), None) => Secret::Password(p),
                 (None, Some(h)) if h.len() == 32 && h.chars().all(|c| c.is_ascii_hexdigit()) => Secret::Ha1(h),
                 (None, Some(_)) => {
-                    self.fault(&at, format!("`ha1` of extension {} is not 32 hex digits", ext.number), "it is MD5(user:realm:password), the realm being [sip] domain");
+                    self.fault(
+                        &at,
+                        format!("`ha1` of extension {} is not 32 hex digits", ext.number),
+                        "it is MD5(user:realm:password), the realm being [sip] domain",
+                    );
                     continue;
                 }
                 (None, None) => Secret::Generated,
@@ -312,34 +327,58 @@ impl Compiler<'_> {
                 self.fault(&at("name"), format!("queue `{}` is there twice", queue.name), "rename or remove one");
             }
             if queue.agents.is_empty() {
-                self.fault(&at("agents"), format!("queue `{}` has no agents", queue.name), "name at least one extension");
+                self.fault(
+                    &at("agents"),
+                    format!("queue `{}` has no agents", queue.name),
+                    "name at least one extension",
+                );
             }
             for agent in queue.agents.iter().filter(|a| !known.contains(a.as_str())) {
-                self.fault(&at("agents"), format!("queue `{}` names extension {agent}, which is not defined", queue.name), format!("add [[extension]] number = \"{agent}\", or correct the number"));
+                self.fault(
+                    &at("agents"),
+                    format!("queue `{}` names extension {agent}, which is not defined", queue.name),
+                    format!("add [[extension]] number = \"{agent}\", or correct the number"),
+                );
             }
         }
         raw.queue
             .iter()
-            .map(|q| Queue { name: q.name.clone(), agents: q.agents.clone(), wrap_up: Duration::from_secs(q.wrap_up_s) })
+            .map(|q| Queue {
+                name: q.name.clone(),
+                agents: q.agents.clone(),
+                wrap_up: Duration::from_secs(q.wrap_up_s),
+            })
             .collect()
     }
 
     fn dids(&mut self, raw: Vec<raw::Did>, flows: &BTreeMap<String, Arc<Flow>>) -> BTreeMap<String, Arc<Flow>> {
         let mut out = BTreeMap::new();
         if raw.is_empty() {
-            self.fault(&["did"], "no number is answered: there is no [[did]]", "add [[did]] number = \"…\" and flow = \"…\"");
+            self.fault(
+                &["did"],
+                "no number is answered: there is no [[did]]",
+                "add [[did]] number = \"…\" and flow = \"…\"",
+            );
         }
         for (i, did) in raw.into_iter().enumerate() {
             let at = |key: &str| ["did".to_owned(), i.to_string(), key.to_owned()];
             match flows.get(&did.flow) {
                 Some(flow) => {
                     if out.insert(did.number.clone(), Arc::clone(flow)).is_some() {
-                        self.fault(&at("number"), format!("number {} is there twice", did.number), "remove one of the two");
+                        self.fault(
+                            &at("number"),
+                            format!("number {} is there twice", did.number),
+                            "remove one of the two",
+                        );
                     }
                 }
                 // A flow that did not compile has its own faults; only a name nobody defined is told here.
                 None if self.lines.has(&["flow", &did.flow]) => {}
-                None => self.fault(&at("flow"), format!("number {} goes to flow `{}`, which is not defined", did.number, did.flow), format!("define [flow.{}], or correct the name", did.flow)),
+                None => self.fault(
+                    &at("flow"),
+                    format!("number {} goes to flow `{}`, which is not defined", did.number, did.flow),
+                    format!("define [flow.{}], or correct the name", did.flow),
+                ),
             }
         }
         out
@@ -354,4 +393,3 @@ impl Compiler<'_> {
         self.faults.push(Fault { file: self.name.into(), line, message: message.into(), hint: hint.into() });
     }
 }
-

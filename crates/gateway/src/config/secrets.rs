@@ -35,20 +35,26 @@ fn resolve(reference: &str, base: &Path) -> Result<String, (String, String)> {
             .map_err(|_| (format!("environment variable {var} is not set"), format!("export {var}=… before starting"))),
         Some(("file", path)) => {
             let path = base.join(path);
-            std::fs::read_to_string(&path)
-                .map(|s| s.trim_end().to_owned())
-                .map_err(|e| (format!("cannot read the secret in {}: {e}", path.display()), "create the file, readable by this user alone".into()))
+            std::fs::read_to_string(&path).map(|s| s.trim_end().to_owned()).map_err(|e| {
+                (
+                    format!("cannot read the secret in {}: {e}", path.display()),
+                    "create the file, readable by this user alone".into(),
+                )
+            })
         }
         _ => Err((format!("`${{{reference}}}` is no reference"), "write ${env:NAME} or ${file:PATH}".into())),
     }
 }
 
 fn escape(value: &str) -> String {
-    value.chars().flat_map(|c| match c {
-        '"' => vec!['\\', '"'],
-        '\\' => vec!['\\', '\\'],
-        '\n' => vec!['\\', 'n'],
-        '\r' => vec!['\\', 'r'],
-        c => vec![c],
-    }).collect()
+    value
+        .chars()
+        .flat_map(|c| match c {
+            '"' => vec!['\\', '"'],
+            '\\' => vec!['\\', '\\'],
+            '\n' => vec!['\\', 'n'],
+            '\r' => vec!['\\', 'r'],
+            c => vec![c],
+        })
+        .collect()
 }

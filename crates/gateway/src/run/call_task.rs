@@ -221,7 +221,9 @@ impl Task {
 
     /// The answer to our own offer came with the ACK.
     fn late_answer(&mut self, sdp: Option<&str>) -> bool {
-        let remote = sdp.ok_or_else(|| "the ACK brought no answer to our offer".to_owned()).and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
+        let remote = sdp
+            .ok_or_else(|| "the ACK brought no answer to our offer".to_owned())
+            .and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
         match remote {
             Ok(remote) => {
                 self.connect(self.caller.media, &remote);
@@ -231,7 +233,8 @@ impl Task {
             Err(why) => {
                 warn!(why, "no agreed media with the caller");
                 self.feed(Input::CallerGone { cause: CallerGone::Fault, sip: 488 });
-                self.shared.sip_send(SipCommand::Bye { leg: self.caller.sip, reason: Some(records::reason(488, &why)) });
+                self.shared
+                    .sip_send(SipCommand::Bye { leg: self.caller.sip, reason: Some(records::reason(488, &why)) });
                 false
             }
         }
@@ -266,7 +269,13 @@ impl Task {
     /// Hold, resume, a new address or codec, from either side (RFC 3264 §8). The other leg is not told: it keeps hearing
     /// what we send.
     fn on_reoffer(&mut self, leg: LegId, offer: Option<&str>) {
-        let side = if leg == self.caller.sip { &self.caller } else if let Some(a) = self.agent.as_ref().filter(|a| a.sip == leg) { a } else { return };
+        let side = if leg == self.caller.sip {
+            &self.caller
+        } else if let Some(a) = self.agent.as_ref().filter(|a| a.sip == leg) {
+            a
+        } else {
+            return;
+        };
         let (media, local) = (side.media, side.local);
         let sdp = match offer {
             None => Ok(sdp::offer(local, &self.shared.sdp_codecs(), sdp::SessionId::next())),
@@ -431,7 +440,8 @@ impl Task {
     fn answer_caller(&mut self) {
         let (audio_in, audio_out) = rtrb::RingBuffer::new(64);
         let inbox = self.inbox.clone();
-        self.ear = Some(self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event)))));
+        self.ear =
+            Some(self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event)))));
         self.media(self.caller.media, MediaCommand::Tap { to: Some(audio_in) });
         if let Some(remote) = self.caller_remote.clone() {
             self.connect(self.caller.media, &remote);
@@ -495,7 +505,10 @@ impl Task {
         if self.on_hold {
             let id = self.lines.loose();
             self.hold_play = Some(id);
-            self.media(self.caller.media, MediaCommand::Play { id, clip: self.shared.hold_music.clone(), looped: true });
+            self.media(
+                self.caller.media,
+                MediaCommand::Play { id, clip: self.shared.hold_music.clone(), looped: true },
+            );
         }
     }
 
@@ -585,7 +598,11 @@ impl Task {
             }
             Leg::Agent => {
                 if let Some(agent) = &self.agent {
-                    let bye = if agent.answered { records::goodbye(agent.sip, true, cause) } else { SipCommand::Cancel { leg: agent.sip } };
+                    let bye = if agent.answered {
+                        records::goodbye(agent.sip, true, cause)
+                    } else {
+                        SipCommand::Cancel { leg: agent.sip }
+                    };
                     self.shared.sip_send(bye);
                 }
                 let cut = self.close_agent();

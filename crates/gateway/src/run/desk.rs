@@ -10,16 +10,33 @@ use tokio::time::sleep_until;
 /// What a call, or the registrar, tells the desk.
 #[derive(Debug)]
 pub enum Request {
-    Registered { extension: String },
-    Unregistered { extension: String },
+    Registered {
+        extension: String,
+    },
+    Unregistered {
+        extension: String,
+    },
     /// A call wants an agent of `queue`, none of `not`. `None` in answer: nobody is ready.
-    Find { queue: String, not: Vec<String>, answer: oneshot::Sender<Option<String>> },
+    Find {
+        queue: String,
+        not: Vec<String>,
+        answer: oneshot::Sender<Option<String>>,
+    },
     /// Who is there and what they are doing, for the API.
-    List { answer: oneshot::Sender<Vec<(String, AgentState)>> },
-    Answered { extension: String },
-    Talking { extension: String },
+    List {
+        answer: oneshot::Sender<Vec<(String, AgentState)>>,
+    },
+    Answered {
+        extension: String,
+    },
+    Talking {
+        extension: String,
+    },
     /// The call is done with the agent. `talked`: they spoke with a caller, so they have wrap-up work.
-    Released { extension: String, talked: bool },
+    Released {
+        extension: String,
+        talked: bool,
+    },
 }
 
 /// The desk's address.

@@ -38,7 +38,11 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/agents", get(agents))
         .route("/api/v1/drain", post(drain))
         .layer(middleware::from_fn_with_state(api.clone(), authorise));
-    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).merge(guarded).with_state(api);
+    let app = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .merge(guarded)
+        .with_state(api);
     if let Err(e) = axum::serve(listener, app).await {
         tracing::error!(error = %e, "the API stopped");
     }
@@ -51,7 +55,11 @@ pub async fn bind(addr: SocketAddr) -> std::io::Result<TcpListener> {
 
 async fn authorise(State(api): State<Api>, request: Request, next: Next) -> Response {
     let Some(token) = &api.token else { return next.run(request).await };
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Bearer "));
     if given.is_some_and(|given| same(given.as_bytes(), token.as_bytes())) {
         next.run(request).await
     } else {
@@ -74,7 +82,8 @@ async fn ready(State(api): State<Api>) -> Response {
 
 async fn metrics(State(api): State<Api>) -> Response {
     let depth = api.shared.store.outbox_depth().await.unwrap_or(0);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.shared.metrics.text(api.shared.live.len(), depth)).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.shared.metrics.text(api.shared.live.len(), depth))
+        .into_response()
 }
 
 #[derive(Deserialize)]
@@ -119,7 +128,13 @@ async fn agents(State(api): State<Api>) -> Response {
     let (answer, states) = tokio::sync::oneshot::channel();
     api.shared.tell_desk(desk::Request::List { answer });
     let states = states.await.unwrap_or_default();
-    Json(states.into_iter().map(|(extension, state)| json!({"extension": extension, "state": state})).collect::<Vec<_>>()).into_response()
+    Json(
+        states
+            .into_iter()
+            .map(|(extension, state)| json!({"extension": extension, "state": state}))
+            .collect::<Vec<_>>(),
+    )
+    .into_response()
 }
 
 async fn drain(State(api): State<Api>) -> StatusCode {

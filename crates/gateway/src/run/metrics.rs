@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_call::record::CallRecord;
 
@@ -82,24 +82,49 @@ impl Metrics {
         };
         counter("baton_calls_live", "gauge", "Calls in progress.", live as u64);
         counter("baton_calls_total", "counter", "Calls taken since start.", self.calls_total.load(Ordering::Relaxed));
-        counter("baton_calls_refused_total", "counter", "Calls refused for want of a port, speech or while draining.", self.calls_refused.load(Ordering::Relaxed));
-        counter("baton_call_events_lost_total", "counter", "Events dropped because a call's inbox was full.", self.call_events_lost.load(Ordering::Relaxed));
+        counter(
+            "baton_calls_refused_total",
+            "counter",
+            "Calls refused for want of a port, speech or while draining.",
+            self.calls_refused.load(Ordering::Relaxed),
+        );
+        counter(
+            "baton_call_events_lost_total",
+            "counter",
+            "Events dropped because a call's inbox was full.",
+            self.call_events_lost.load(Ordering::Relaxed),
+        );
         counter("baton_crm_outbox_depth", "gauge", "CRM writes not yet acknowledged.", outbox_depth);
         if let Ok(finished) = self.finished.lock() {
-            let _ = writeln!(out, "# HELP baton_calls_finished_total Calls over, by technical cause and business outcome.\n# TYPE baton_calls_finished_total counter");
+            let _ = writeln!(
+                out,
+                "# HELP baton_calls_finished_total Calls over, by technical cause and business outcome.\n# TYPE baton_calls_finished_total counter"
+            );
             for ((cause, disposition), n) in &finished.by {
-                let _ = writeln!(out, "baton_calls_finished_total{{cause=\"{cause}\",disposition=\"{disposition}\"}} {n}");
+                let _ =
+                    writeln!(out, "baton_calls_finished_total{{cause=\"{cause}\",disposition=\"{disposition}\"}} {n}");
             }
-            let _ = writeln!(out, "# HELP baton_transfers_total Escalations, by trigger and outcome.\n# TYPE baton_transfers_total counter");
+            let _ = writeln!(
+                out,
+                "# HELP baton_transfers_total Escalations, by trigger and outcome.\n# TYPE baton_transfers_total counter"
+            );
             for ((trigger, outcome), n) in &finished.transfers {
                 let _ = writeln!(out, "baton_transfers_total{{trigger=\"{trigger}\",outcome=\"{outcome}\"}} {n}");
             }
             for (name, histogram) in LATENCIES.iter().zip(&finished.latencies) {
-                let _ = writeln!(out, "# HELP baton_{name}_seconds As in the call record's latency_ms.\n# TYPE baton_{name}_seconds histogram");
+                let _ = writeln!(
+                    out,
+                    "# HELP baton_{name}_seconds As in the call record's latency_ms.\n# TYPE baton_{name}_seconds histogram"
+                );
                 for (n, bound) in histogram.buckets.iter().zip(BOUNDS_MS) {
                     let _ = writeln!(out, "baton_{name}_seconds_bucket{{le=\"{}\"}} {n}", bound as f64 / 1_000.0);
                 }
-                let _ = writeln!(out, "baton_{name}_seconds_bucket{{le=\"+Inf\"}} {0}\nbaton_{name}_seconds_sum {1}\nbaton_{name}_seconds_count {0}", histogram.count, histogram.sum_ms as f64 / 1_000.0);
+                let _ = writeln!(
+                    out,
+                    "baton_{name}_seconds_bucket{{le=\"+Inf\"}} {0}\nbaton_{name}_seconds_sum {1}\nbaton_{name}_seconds_count {0}",
+                    histogram.count,
+                    histogram.sum_ms as f64 / 1_000.0
+                );
             }
         }
         out

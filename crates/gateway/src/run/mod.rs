@@ -71,7 +71,8 @@ pub fn main(config: Config) -> ExitCode {
 }
 
 fn log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if config.log.json { log.json().init() } else { log.init() }
 }
@@ -93,7 +94,8 @@ impl Gateway {
             warn!(interrupted, "calls were cut by the last end of this gateway; their records say so");
         }
         if let Some(path) = &config.seed {
-            let seed = baton_store::Seed::read(path).map_err(|e| StartError::Seed { path: path.clone(), cause: e.to_string() })?;
+            let seed = baton_store::Seed::read(path)
+                .map_err(|e| StartError::Seed { path: path.clone(), cause: e.to_string() })?;
             store.seed(&seed).await?;
         }
         let hold_music = hold_music(&config)?;
@@ -139,7 +141,12 @@ impl Gateway {
         let draining = Arc::new(AtomicBool::new(false));
         let (drain, drain_asked) = mpsc::channel(1);
         if let Some((listener, _)) = http {
-            let api = http::Api { shared: Arc::clone(&shared), draining: Arc::clone(&draining), drain, token: config.http_token.clone() };
+            let api = http::Api {
+                shared: Arc::clone(&shared),
+                draining: Arc::clone(&draining),
+                drain,
+                token: config.http_token.clone(),
+            };
             tokio::spawn(http::serve(listener, api));
         }
         say(&banner(&config, &passwords));
@@ -148,7 +155,8 @@ impl Gateway {
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
     async fn run(mut self) -> ExitCode {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+        else {
             return refuse(&"cannot listen for signals");
         };
         let mut check = tokio::time::interval(Duration::from_millis(100));
@@ -262,13 +270,18 @@ async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
 fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
     const BUILT_IN: &[u8] = include_bytes!("../../../../media/music/hold.wav");
     match &config.media.hold_music {
-        Some(path) => baton_audio::load_clip(path).map_err(|e| StartError::HoldMusic { path: path.clone(), cause: e.to_string() }),
-        None => baton_audio::decode_clip(BUILT_IN, "wav").map_err(|e| StartError::HoldMusic { path: "built-in".into(), cause: e.to_string() }),
+        Some(path) => {
+            baton_audio::load_clip(path).map_err(|e| StartError::HoldMusic { path: path.clone(), cause: e.to_string() })
+        }
+        None => baton_audio::decode_clip(BUILT_IN, "wav")
+            .map_err(|e| StartError::HoldMusic { path: "built-in".into(), cause: e.to_string() }),
     }
 }
 
 fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
-    let listen = |addrs: &[std::net::SocketAddr], transport| addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>();
+    let listen = |addrs: &[std::net::SocketAddr], transport| {
+        addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>()
+    };
     let mut all = listen(&config.udp, Transport::Udp);
     all.extend(listen(&config.tcp, Transport::Tcp));
     SipConfig {
@@ -293,11 +306,22 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
     }
     line("RTP", format!("{} ports {}-{}", config.media.bind, config.media.ports.0, config.media.ports.1));
     for (number, flow) in &config.dids {
-        line("call", format!("sip:{number}@{} (flow {})", config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string), flow.name()));
+        line(
+            "call",
+            format!(
+                "sip:{number}@{} (flow {})",
+                config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string),
+                flow.name()
+            ),
+        );
     }
     for extension in &config.extensions {
         let password = match &extension.secret {
-            Secret::Generated => format!("password {} (made by Baton, kept in {})", passwords.shown(&extension.number), passwords.dir().display()),
+            Secret::Generated => format!(
+                "password {} (made by Baton, kept in {})",
+                passwords.shown(&extension.number),
+                passwords.dir().display()
+            ),
             _ => "password as configured".into(),
         };
         line("register", format!("{}@{}, {password}", extension.number, config.domain));

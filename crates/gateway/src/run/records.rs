@@ -51,7 +51,9 @@ pub fn run_action(shared: &Arc<Shared>, inbox: &Inbox, action: Action) {
     tokio::spawn(async move {
         let result = match action {
             Action::OrderStatus { number } => match tokio::time::timeout(QUESTION, shared.crm.order(number)).await {
-                Ok(Ok(found)) => ActionResult::Order(found.map(|(found, person)| (order(found), contact(person, "order")))),
+                Ok(Ok(found)) => {
+                    ActionResult::Order(found.map(|(found, person)| (order(found), contact(person, "order"))))
+                }
                 Ok(Err(e)) => {
                     warn!(error = %e, "the order could not be looked up");
                     ActionResult::Failed
@@ -89,7 +91,9 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
         };
         while let Some(event) = delivery.next().await {
             let (input, last) = match event {
-                DeliveryEvent::Acknowledged(receipt) => (Input::CaseWritten { system: receipt.system, record_id: receipt.record_id }, true),
+                DeliveryEvent::Acknowledged(receipt) => {
+                    (Input::CaseWritten { system: receipt.system, record_id: receipt.record_id }, true)
+                }
                 DeliveryEvent::Failing { .. } => (Input::CaseFailed { final_: false }, false),
                 DeliveryEvent::Dead { .. } => (Input::CaseFailed { final_: true }, true),
             };
@@ -131,7 +135,12 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
 }
 
 fn contact(person: Person, matched_by: &str) -> ContactView {
-    ContactView { id: person.id, name: person.name, orders: person.orders.into_iter().map(order).collect(), matched_by: matched_by.into() }
+    ContactView {
+        id: person.id,
+        name: person.name,
+        orders: person.orders.into_iter().map(order).collect(),
+        matched_by: matched_by.into(),
+    }
 }
 
 fn order(order: baton_crm::Order) -> OrderView {
@@ -197,7 +206,8 @@ pub fn reason(code: u16, text: &str) -> String {
 
 /// What the agent's phone shows: the caller, by name if it is known.
 pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
-    let name = record.slots.get("name").map(|v| v.value.clone()).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
+    let name =
+        record.slots.get("name").map(|v| v.value.clone()).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
     (record.from.clone(), name)
 }
 

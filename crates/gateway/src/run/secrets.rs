@@ -46,8 +46,14 @@ pub fn passwords(config: &Config) -> Result<Passwords, StartError> {
 impl Passwords {
     /// As the registrar wants them: hashed.
     pub fn sip_extensions(&self, realm: &str) -> Vec<ExtensionAuth> {
-        let plain = self.plain.iter().map(|(ext, password)| ExtensionAuth { ext: ext.clone(), ha1: Ha1::from_password(ext, realm, password) });
-        let hashed = self.ha1.iter().filter_map(|(ext, hex)| Some(ExtensionAuth { ext: ext.clone(), ha1: Ha1::from_md5_hex(hex)? }));
+        let plain = self
+            .plain
+            .iter()
+            .map(|(ext, password)| ExtensionAuth { ext: ext.clone(), ha1: Ha1::from_password(ext, realm, password) });
+        let hashed = self
+            .ha1
+            .iter()
+            .filter_map(|(ext, hex)| Some(ExtensionAuth { ext: ext.clone(), ha1: Ha1::from_md5_hex(hex)? }));
         plain.chain(hashed).collect()
     }
 

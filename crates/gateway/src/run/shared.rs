@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_audio::Clip;
+use baton_call::LineId;
 use baton_call::{Input, Leg};
 use baton_crm::{Crm, Outbox};
 use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg};
 use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
 use baton_speech::{HearEvent, Speech, Spoken};
-use baton_call::LineId;
 use baton_store::Store;
 use dashmap::DashMap;
 use tokio::sync::mpsc;

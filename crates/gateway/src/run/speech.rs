@@ -8,7 +8,9 @@ use crate::config::Config;
 /// Why there is no speech.
 #[derive(Debug, thiserror::Error)]
 pub enum SpeechError {
-    #[error("speech models are missing: {names}\n    run: baton models fetch    (without network: baton models fetch --from DIR)")]
+    #[error(
+        "speech models are missing: {names}\n    run: baton models fetch    (without network: baton models fetch --from DIR)"
+    )]
     Missing { names: String },
     #[cfg(feature = "native-speech")]
     #[error(transparent)]

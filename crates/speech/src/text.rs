@@ -5,7 +5,9 @@ pub fn speakable(text: &str) -> String {
     let mut out: Vec<String> = Vec::new();
     for token in text.split_whitespace() {
         let start = token.find(|c: char| c.is_alphanumeric() || matches!(c, '$' | '+' | '#')).unwrap_or(0);
-        let end = token.rfind(|c: char| c.is_alphanumeric() || c == '%').map_or(token.len(), |i| i + token[i..].chars().next().map_or(1, char::len_utf8));
+        let end = token
+            .rfind(|c: char| c.is_alphanumeric() || c == '%')
+            .map_or(token.len(), |i| i + token[i..].chars().next().map_or(1, char::len_utf8));
         let (before, rest) = token.split_at(start.min(end));
         let (core, after) = rest.split_at(end - start.min(end));
         out.push(format!("{before}{}{after}", word(core)));
@@ -66,7 +68,9 @@ fn abbreviated(core: &str) -> Option<String> {
 
 fn whole(text: &str) -> Option<u64> {
     let plain = text.replace(',', "");
-    (!plain.is_empty() && plain.len() <= 12 && plain.bytes().all(|b| b.is_ascii_digit())).then(|| plain.parse().ok()).flatten()
+    (!plain.is_empty() && plain.len() <= 12 && plain.bytes().all(|b| b.is_ascii_digit()))
+        .then(|| plain.parse().ok())
+        .flatten()
 }
 
 fn money(core: &str) -> Option<String> {
@@ -83,8 +87,20 @@ fn money(core: &str) -> Option<String> {
 
 /// ISO dates: "2026-12-01" becomes "December first".
 fn date(core: &str) -> Option<String> {
-    const MONTHS: [&str; 12] =
-        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
     let parts: Vec<&str> = core.split('-').collect();
     let [year, month, day] = parts[..] else { return None };
     if year.len() != 4 {
@@ -114,7 +130,22 @@ fn phone(core: &str) -> Option<String> {
     }
     let national = if digits.len() == 11 { digits.strip_prefix('1') } else { None }.unwrap_or(&digits);
     let cuts: &[usize] = if national.len() == 10 { &[3, 6] } else { &[3] };
-    let spelled: String = national.char_indices().map(|(i, c)| format!("{}{}", if i == 0 { "" } else if cuts.contains(&i) { ", " } else { " " }, cardinal(u64::from(c as u8 - b'0')))).collect();
+    let spelled: String = national
+        .char_indices()
+        .map(|(i, c)| {
+            format!(
+                "{}{}",
+                if i == 0 {
+                    ""
+                } else if cuts.contains(&i) {
+                    ", "
+                } else {
+                    " "
+                },
+                cardinal(u64::from(c as u8 - b'0'))
+            )
+        })
+        .collect();
     Some(spelled)
 }
 
@@ -130,7 +161,10 @@ fn identifier(core: &str) -> Option<String> {
     let plain = bare.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let letters = bare.bytes().any(|b| b.is_ascii_uppercase());
     let ordinal = ["st", "nd", "rd", "th"].iter().any(|s| bare.ends_with(s)) && !letters;
-    if !plain || ordinal || !(letters && digits > 0 || digits >= 5 && digits == bare.len() || bare.len() < core.len() && digits > 0) {
+    if !plain
+        || ordinal
+        || !(letters && digits > 0 || digits >= 5 && digits == bare.len() || bare.len() < core.len() && digits > 0)
+    {
         return None;
     }
     let signs = bare.chars().filter(|c| *c != '-').map(|c| match c.to_digit(10) {
@@ -143,11 +177,30 @@ fn identifier(core: &str) -> Option<String> {
 
 fn cardinal(n: u64) -> String {
     const SMALL: [&str; 20] = [
-        "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen",
-        "seventeen", "eighteen", "nineteen",
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
     ];
     const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-    let with = |head: String, rest: u64, join: &str| if rest == 0 { head } else { format!("{head}{join}{}", cardinal(rest)) };
+    let with =
+        |head: String, rest: u64, join: &str| if rest == 0 { head } else { format!("{head}{join}{}", cardinal(rest)) };
     match n {
         0..20 => SMALL[n as usize].to_owned(),
         20..100 => with(TENS[n as usize / 10].to_owned(), n % 10, "-"),
@@ -158,7 +211,10 @@ fn cardinal(n: u64) -> String {
 }
 
 fn ordinal(n: u64) -> String {
-    const SMALL: [&str; 13] = ["", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth"];
+    const SMALL: [&str; 13] = [
+        "", "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh",
+        "twelfth",
+    ];
     match n {
         1..=12 => SMALL[n as usize].to_owned(),
         20 | 30 => format!("{}ieth", cardinal(n).trim_end_matches('y')),
