@@ -1,5 +1,11 @@
 //! Every sample caller through the whole gateway, real models, real SIP and RTP: what each script expects must be in the
 //! record. Four at a time, as many agents as callers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a helper that fails is a failed test"
+)]
 
 use std::time::Duration;
 

@@ -1,5 +1,11 @@
 //! Real peers on loopback: SIPp as caller, baresip as the agent's softphone. Skipped with a clear word where a peer is not
 //! installed (`scripts/setup.sh test` installs both).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a helper that fails is a failed test"
+)]
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

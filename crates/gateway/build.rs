@@ -1,5 +1,4 @@
 //! Puts the commit into the binary, so that `baton --version` tells exactly what runs.
-#![expect(clippy::print_stdout, reason = "this is how a build script speaks to cargo")]
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
 //! Ears and voice with scripted engines, through the real threads. Every wait is for an event, with a deadline.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;

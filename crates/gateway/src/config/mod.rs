@@ -79,7 +79,6 @@ pub struct Log {
 #[derive(Debug, Clone)]
 pub struct Extension {
     pub number: String,
-    pub name: Option<String>,
     pub secret: Secret,
 }
 
@@ -313,7 +312,7 @@ impl Compiler<'_> {
                 }
                 (None, None) => Secret::Generated,
             };
-            out.push(Extension { number: ext.number, name: ext.name, secret });
+            out.push(Extension { number: ext.number, secret });
         }
         out
     }

@@ -191,8 +191,6 @@ pub struct Extension {
     pub password: Option<String>,
     /// `MD5(user:realm:password)` in hex, for who will not keep a password in a file.
     pub ha1: Option<String>,
-    /// Shown to a caller's phone when this agent is connected.
-    pub name: Option<String>,
 }
 
 /// `[[queue]]`

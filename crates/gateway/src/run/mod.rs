@@ -115,7 +115,6 @@ impl Gateway {
             threads: config.media.threads,
             pin: config.media.pin,
             silence_limit: config.media.silence_limit,
-            ..MediaConfig::default()
         })?;
         let (sip, sip_events) = baton_sip::start(sip_config(&config, &passwords)).await?;
 
@@ -243,7 +242,9 @@ impl std::os::fd::AsRawFd for Wake {
 
 /// Brings the media plane's events to the calls they belong to.
 async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
-    let fd = match AsyncFd::try_with_interest(Wake(events.as_raw_fd()), tokio::io::Interest::READABLE) {
+    // SAFETY: the descriptor belongs to `events`, which this function owns until it returns; `fd` goes first.
+    let fd = unsafe { AsyncFd::register_with_interest(Wake(events.as_raw_fd()), tokio::io::Interest::READABLE) };
+    let fd = match fd {
         Ok(fd) => fd,
         Err(e) => {
             tracing::error!(error = %e, "media events cannot be awaited");
