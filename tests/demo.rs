@@ -28,7 +28,7 @@ fn say(text: &str) {
 }
 
 fn demo() -> Result<()> {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "asks-for-person".into());
+    let name = std::env::args().nth(1).unwrap_or_else(|| "disputed-amount".into());
     let out = root().join("target/demo");
     std::fs::create_dir_all(&out)?;
     say("starting the gateway (models are loaded) …");
