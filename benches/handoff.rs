@@ -10,7 +10,7 @@ use baton_phone::drill::{self, DrillSpec};
 use serde_json::{Value, json};
 use support::{Gateway, agent, caller, root};
 
-/// Callers who end at an agent; each calls this often.
+/// Callers who end at an agent; each calls as often as `BATON_BENCH_ROUNDS` says, five times without it.
 const CALLERS: [&str; 4] = ["asks-for-person", "disputed-amount", "out-of-scope", "line-noise"];
 const ROUNDS: usize = 5;
 
@@ -24,7 +24,8 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let cpu_before = cpu_seconds(gateway.pid());
     let mut records = Vec::new();
-    for round in 0..ROUNDS {
+    let rounds = std::env::var("BATON_BENCH_ROUNDS").ok().and_then(|r| r.parse().ok()).unwrap_or(ROUNDS);
+    for round in 0..rounds {
         for pair in CALLERS.chunks(2) {
             let scripts = pair.iter().map(|c| caller(c)).collect::<Result<Vec<_>>>()?;
             let numbers: Vec<String> = scripts.iter().map(|s| s.from.clone()).collect();
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
             for number in numbers {
                 records.push(gateway.record_of(&number)?);
             }
-            say(&format!("round {} of {ROUNDS}: {} calls", round + 1, records.len()));
+            say(&format!("round {} of {rounds}: {} calls", round + 1, records.len()));
         }
     }
     let cpu = (cpu_seconds(gateway.pid()) - cpu_before) / records.len() as f64;

@@ -33,7 +33,8 @@ fn every_sample_caller_comes_out_as_its_script_says() {
             let record = gateway.record_of(&script.from).unwrap();
             slots += script.expect.slots.len() + usize::from(script.expect.account_holder.is_some());
             for fault in disagreements(&record, &script.expect) {
-                let slot = fault.starts_with("account_holder: ") || script.expect.slots.keys().any(|s| fault.starts_with(&format!("{s}: ")));
+                let slot = fault.starts_with("account_holder: ")
+                    || script.expect.slots.keys().any(|s| fault.starts_with(&format!("{s}: ")));
                 println!("{}: {fault}", script.name);
                 if slot {
                     wrong += 1;

@@ -229,7 +229,8 @@ pub fn disagreements(record: &Value, expect: &baton_phone::script::Expect) -> Ve
     if let Some(holder) = expect.account_holder {
         // Of a caller whom the CRM does not know, the slot alone tells.
         let slot = record["slots"]["account_holder"]["value"].as_str().map(|v| Value::from(v == "yes"));
-        let told = Some(&record["contact"]["account_holder"]).filter(|v| !v.is_null()).cloned().or(slot).unwrap_or_default();
+        let told =
+            Some(&record["contact"]["account_holder"]).filter(|v| !v.is_null()).cloned().or(slot).unwrap_or_default();
         check("account_holder", &holder.to_string(), &told);
     }
     if expect.joined && record["bridged_at"].is_null() {
