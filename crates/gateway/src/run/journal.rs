@@ -4,27 +4,31 @@
 
 use baton_call::record::CallRecord;
 use baton_store::{CallRow, Store};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
 /// The pen of one call.
 pub struct Journal {
     latest: watch::Sender<Option<CallRow>>,
+    changes: broadcast::Sender<String>,
     writer: JoinHandle<()>,
 }
 
 impl Journal {
-    /// Starts the writer for one call.
-    pub fn open(store: Store) -> Self {
+    /// Starts the writer for one call; whoever follows `changes` is told too.
+    pub fn open(store: Store, changes: broadcast::Sender<String>) -> Self {
         let (latest, versions) = watch::channel(None);
-        Self { latest, writer: tokio::spawn(write(store, versions)) }
+        Self { latest, changes, writer: tokio::spawn(write(store, versions)) }
     }
 
     /// Has `record` written, after what is being written now.
     pub fn save(&self, record: &CallRecord) {
         match row(record) {
             Ok(row) => {
+                if self.changes.receiver_count() > 0 {
+                    let _ = self.changes.send(row.json.clone()); // an error means that the last reader has just gone
+                }
                 self.latest.send_replace(Some(row));
             }
             Err(e) => error!(error = %e, "a call record does not serialise"),

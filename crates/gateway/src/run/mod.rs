@@ -26,13 +26,16 @@ use baton_store::Store;
 use dashmap::DashMap;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tracing::{info, warn};
 
 use crate::cli::{refuse, say};
 use crate::config::{Config, Secret};
 use call_task::Arrival;
 use shared::{CallEvent, Shared};
+
+/// How long the outbox may take at the end.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start. Each says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +136,7 @@ impl Gateway {
             hold_music,
             codecs: config.media.codecs.clone(),
             metrics: metrics::Metrics::default(),
+            changes: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
             by_media: DashMap::new(),
             live: DashMap::new(),
@@ -174,11 +178,19 @@ impl Gateway {
                 _ = check.tick(), if self.draining.load(Ordering::Relaxed) => {
                     if self.shared.live.is_empty() {
                         info!("all calls are over");
-                        return ExitCode::SUCCESS;
+                        return self.end().await;
                     }
                 }
             }
         }
+    }
+
+    /// What is still to be sent gets a moment; what remains is sent at the next start.
+    async fn end(self) -> ExitCode {
+        if !self.shared.outbox.flush(LAST_WRITES).await {
+            warn!("not everything reached the CRM; it is kept and sent at the next start");
+        }
+        ExitCode::SUCCESS
     }
 
     fn on_signal(&self) {

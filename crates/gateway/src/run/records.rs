@@ -105,8 +105,9 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
     });
 }
 
-/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here.
-pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
+/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here. Returns when the outbox has it:
+/// from then on it is not lost.
+pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
     let case = CaseWrite {
         key: format!("{}:end", record.call_id),
         call_id: record.call_id.clone(),
@@ -125,12 +126,9 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
     };
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        if let Err(e) = shared.outbox.enqueue(&case).await {
-            error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
-        }
-    });
+    if let Err(e) = shared.outbox.enqueue(&case).await {
+        error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
+    }
 }
 
 fn contact(person: Person, matched_by: &str) -> ContactView {
