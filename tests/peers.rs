@@ -105,7 +105,7 @@ fn a_leg_that_sends_no_rtp_ends_the_call_and_is_named() {
         .current_dir(&gateway.dir)
         .output()
         .unwrap();
-    let record = gateway.records().unwrap().remove(0);
+    let record = gateway.record_of("sipp").unwrap();
     assert_eq!(record["termination"]["cause"], "rtp_timeout", "{record}");
     assert_eq!(record["termination"]["by"], "caller");
 }

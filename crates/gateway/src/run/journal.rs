@@ -11,7 +11,6 @@ use tracing::{error, warn};
 /// The pen of one call.
 pub struct Journal {
     latest: watch::Sender<Option<CallRow>>,
-    changes: broadcast::Sender<String>,
     writer: JoinHandle<()>,
 }
 
@@ -19,16 +18,13 @@ impl Journal {
     /// Starts the writer for one call; whoever follows `changes` is told too.
     pub fn open(store: Store, changes: broadcast::Sender<String>) -> Self {
         let (latest, versions) = watch::channel(None);
-        Self { latest, changes, writer: tokio::spawn(write(store, versions)) }
+        Self { latest, writer: tokio::spawn(write(store, versions, changes)) }
     }
 
     /// Has `record` written, after what is being written now.
     pub fn save(&self, record: &CallRecord) {
         match row(record) {
             Ok(row) => {
-                if self.changes.receiver_count() > 0 {
-                    let _ = self.changes.send(row.json.clone()); // an error means that the last reader has just gone
-                }
                 self.latest.send_replace(Some(row));
             }
             Err(e) => error!(error = %e, "a call record does not serialise"),
@@ -56,7 +52,7 @@ fn row(record: &CallRecord) -> Result<CallRow, serde_json::Error> {
     })
 }
 
-async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>) {
+async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>, changes: broadcast::Sender<String>) {
     loop {
         let open = versions.changed().await.is_ok();
         let row = versions.borrow_and_update().clone();
@@ -66,10 +62,18 @@ async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>) {
             while let Err(e) = store.save_call(&row).await {
                 tries += 1;
                 warn!(call_id = row.call_id, error = %e, tries, "the call record could not be written; trying again");
-                if open || tries == 5 {
+                if open {
+                    break;
+                }
+                if tries == 5 {
+                    // The log is the last place that can keep it.
+                    error!(call_id = row.call_id, record = row.json, "the call record stays unwritten");
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+            }
+            if tries == 0 && changes.receiver_count() > 0 {
+                let _ = changes.send(row.json); // an error means that the last reader has just gone
             }
         }
         if !open {

@@ -135,7 +135,7 @@ impl Gateway {
             desk,
             hold_music,
             codecs: config.media.codecs.clone(),
-            metrics: metrics::Metrics::default(),
+            metrics: metrics::Metrics::new(),
             changes: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
             by_media: DashMap::new(),

@@ -23,6 +23,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::desk;
+use super::metrics::Now;
 use super::shared::{CallEvent, Shared};
 
 /// What the handlers may see.
@@ -92,9 +93,16 @@ async fn ready(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let depth = api.shared.store.outbox_depth().await.unwrap_or(0);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.shared.metrics.text(api.shared.live.len(), depth))
-        .into_response()
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let now = Now {
+        calls_live: api.shared.live.len(),
+        outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
+        media: api.shared.media.counters(),
+    };
+    match api.shared.metrics.text(&now) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(e) => fault(&e),
+    }
 }
 
 #[derive(Deserialize)]
