@@ -244,7 +244,8 @@ fn hop(value: &[u8]) -> Option<HistoryHop> {
         let (name, value) = h.split_once('=')?;
         name.eq_ignore_ascii_case("reason").then(|| unescape(value))
     });
-    let cause = address.uri.params().and_then(|p| p.value("cause")).and_then(|c| std::str::from_utf8(c).ok()?.parse().ok());
+    let cause =
+        address.uri.params().and_then(|p| p.value("cause")).and_then(|c| std::str::from_utf8(c).ok()?.parse().ok());
     let party = Party { user: wire::user_text(&address.uri), host: wire::host_text(&address.uri), ..Party::default() };
     Some(HistoryHop { party, index, reason, cause })
 }
@@ -270,7 +271,7 @@ fn user_to_user(value: &[u8]) -> Option<UserToUser> {
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let bytes = text.as_bytes();
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return None;
     }
     bytes.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
@@ -325,7 +326,10 @@ mod tests {
         assert_eq!(details.asserted.iter().map(|p| p.user.as_str()).collect::<Vec<_>>(), ["+15551", "+15551"]);
         assert_eq!(details.asserted[0].display.as_deref(), Some("Ann, B"));
         let [last, first] = details.diversions.as_slice() else { panic!() };
-        assert_eq!((last.party.user.as_str(), last.reason.as_deref(), last.counter), ("100", Some("no-answer"), Some(2)));
+        assert_eq!(
+            (last.party.user.as_str(), last.reason.as_deref(), last.counter),
+            ("100", Some("no-answer"), Some(2))
+        );
         assert_eq!((first.party.user.as_str(), first.reason.as_deref()), ("200", Some("user-busy")));
         let [one, two] = details.history.as_slice() else { panic!() };
         assert_eq!((one.party.user.as_str(), one.reason.as_deref()), ("100", Some("SIP;cause=486;text=\"Busy\"")));

@@ -28,8 +28,6 @@ pub use api::{
 };
 pub use auth::Ha1;
 pub use core::{Core, CoreOutput, Sizes};
-pub use details::{
-    CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferTarget, Replaces, UserToUser,
-};
+pub use details::{CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferTarget, Replaces, UserToUser};
 pub use endpoint::{Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};

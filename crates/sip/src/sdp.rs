@@ -209,16 +209,13 @@ pub(crate) fn with_session(sdp: &str, session: SessionId) -> String {
 
 /// The same description, all its streams in another direction.
 pub fn with_direction(sdp: &str, direction: Direction) -> String {
-    let is_direction = |line: &str| {
-        matches!(line.trim_end(), "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive")
-    };
+    let is_direction =
+        |line: &str| matches!(line.trim_end(), "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive");
     let mut out = String::with_capacity(sdp.len() + 16);
     let mut open = false;
     for line in sdp.split_inclusive('\n').filter(|line| !is_direction(line)) {
-        if line.starts_with("m=") {
-            if std::mem::replace(&mut open, true) {
-                let _ = write!(out, "a={}\r\n", direction.attribute());
-            }
+        if line.starts_with("m=") && std::mem::replace(&mut open, true) {
+            let _ = write!(out, "a={}\r\n", direction.attribute());
         }
         out.push_str(line);
     }

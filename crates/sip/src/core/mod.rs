@@ -550,6 +550,9 @@ impl Core {
 
     fn forget(&mut self, now: Instant, leg: LegId) -> Option<Leg> {
         let gone = self.legs.remove(&leg)?;
+        if let Some(open) = gone.reoffer {
+            self.give_up_server(now, open, "");
+        }
         if let Phase::Placing(placing) = &gone.phase {
             for tag in &placing.tags {
                 self.dialogs.remove(tag);

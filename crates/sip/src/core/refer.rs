@@ -259,7 +259,8 @@ impl Core {
             _ => bare(to),
         };
         let fits = wire::Uri::parse(uri.clone().into()).is_ok_and(|u| u.scheme().is_sip() || u.tel_parts().is_some());
-        let Some(state) = self.legs.get_mut(&leg).filter(|l| matches!(l.phase, Phase::Up) && l.referring.is_none()) else {
+        let Some(state) = self.legs.get_mut(&leg).filter(|l| matches!(l.phase, Phase::Up) && l.referring.is_none())
+        else {
             return debug!(leg = leg.0, "no REFER in this state");
         };
         if !fits || uri.contains(['<', '>', '"']) || (replaces.is_some() && other.is_none()) {
@@ -323,7 +324,7 @@ impl Core {
         }
         let id = parts.find_map(|p| p.strip_prefix("id=")).and_then(|id| id.parse::<u32>().ok());
         let Some(state) = self.legs.get_mut(&leg) else { return };
-        if !state.referring.as_ref().is_some_and(|r| id.is_none_or(|id| id == r.id)) {
+        if state.referring.as_ref().is_none_or(|r| id.is_some_and(|id| id != r.id)) {
             return self.finish_within(now, tx, request, 481, &[]);
         }
         let said = fragment(&String::from_utf8_lossy(request.body()));

@@ -70,7 +70,8 @@ impl Core {
         };
         let Some(request) = self.tx.pending_request(tx) else { return };
         let peer = Offered::in_request(request);
-        if !peer.required && !(peer.supported && sdp.is_some()) {
+        let reliably = peer.required || (peer.supported && sdp.is_some());
+        if !reliably {
             // Without PRACK an offer must not stand here (RFC 3264 §4), an answer may (RFC 3261 §13.2.1).
             let sdp = sdp.filter(|_| offered).map(|sdp| Self::describe(state, &sdp));
             let Some((tx, mut response)) = self.early_answer(leg, code, None) else { return };

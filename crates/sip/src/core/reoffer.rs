@@ -10,7 +10,7 @@ use rand::Rng;
 use sipx_sip::TuEvent;
 use tracing::{debug, info};
 
-use super::transactions::{Purpose, TIMEOUT, TxId};
+use super::transactions::{Purpose, T1, TIMEOUT, TxId};
 use super::{Core, Deadline, Leg, LegTimer, Phase};
 use crate::api::{LegId, SipEvent};
 use crate::flow::Flow;
@@ -94,7 +94,7 @@ impl Core {
         if let Some(offering) = &mut state.offering {
             offering.state = Sent::By(id, before);
         }
-        self.timers.set(now + TIMEOUT, Deadline::GiveUp(id));
+        self.timers.set(now + TIMEOUT + T1, Deadline::GiveUp(id));
     }
 
     /// The request that can carry an offer now: re-INVITE once the call is answered; before, UPDATE where the first offer has

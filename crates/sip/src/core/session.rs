@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sipx_sip::TuEvent;
 use tracing::info;
 
-use super::transactions::{Purpose, TIMEOUT, TxId};
+use super::transactions::{Purpose, T1, TIMEOUT, TxId};
 use super::{Core, Deadline, LegTimer, Phase};
 use crate::api::{EndCause, LegId};
 use crate::wire::{self, HeaderName, Headers, Method, Response};
@@ -81,7 +81,11 @@ impl Core {
             wire::push(&mut response.headers, HeaderName::Require, "timer"); // RFC 4028 §9
         }
         let by_update = allows_update(request);
-        self.set_session_timer(now, leg, SessionTimer { interval, we_refresh, by_update, ends: now, refresh_at: None, wake: now });
+        self.set_session_timer(
+            now,
+            leg,
+            SessionTimer { interval, we_refresh, by_update, ends: now, refresh_at: None, wake: now },
+        );
     }
 
     /// Takes the timer a 2xx to a request of ours sets.
@@ -100,7 +104,14 @@ impl Core {
         self.set_session_timer(
             now,
             leg,
-            SessionTimer { interval: interval.max(MIN_SE), we_refresh, by_update, ends: now, refresh_at: None, wake: now },
+            SessionTimer {
+                interval: interval.max(MIN_SE),
+                we_refresh,
+                by_update,
+                ends: now,
+                refresh_at: None,
+                wake: now,
+            },
         );
     }
 
@@ -165,7 +176,7 @@ impl Core {
         let id = self.send_request(now, request, flow, sdp.as_deref(), Purpose::Refresh(leg, ack));
         if let (Some(state), Some(id)) = (self.legs.get_mut(&leg), id) {
             state.refreshing = Some(id);
-            self.timers.set(now + TIMEOUT, Deadline::GiveUp(id));
+            self.timers.set(now + TIMEOUT + T1, Deadline::GiveUp(id));
         }
     }
 

@@ -304,7 +304,9 @@ impl Transactions {
 
     /// The early dialog with these tags among the forks of a call.
     pub fn early_mut(&mut self, forks: &[TxId], local_tag: &str, remote_tag: &str) -> Option<&mut Early> {
-        let id = *forks.iter().find(|id| matches!(self.purpose(**id), Some(Purpose::Call(f)) if f.local_tag == local_tag))?;
+        let id = *forks
+            .iter()
+            .find(|id| matches!(self.purpose(**id), Some(Purpose::Call(f)) if f.local_tag == local_tag))?;
         self.fork_mut(id)?.early.iter_mut().find(|e| e.dialog.remote_tag == remote_tag)
     }
 

@@ -77,31 +77,29 @@ impl Core {
     fn on_bye(&mut self, now: Instant, leg: LegId, tx: TxId, request: &Request) {
         self.finish_within(now, tx, request, 200, &[]);
         let Some(state) = self.legs.get(&leg) else { return };
-        let (first, reoffer) = match &state.phase {
-            Phase::Incoming { tx, .. } => (Some(*tx), state.reoffer),
-            Phase::Up => (None, state.reoffer),
+        match &state.phase {
+            Phase::Incoming { tx, .. } => {
+                let (tx, tag) = (*tx, state.dialog.as_ref().map(|d| d.local_tag.clone()).unwrap_or_default());
+                self.give_up_server(now, tx, &tag);
+            }
+            Phase::Up => {}
             Phase::Placing(placing) => {
                 // It has overtaken the 2xx that will say the call was answered.
-                let forks = placing.forks.clone();
-                let (ours, theirs) = (HeaderName::To, HeaderName::From);
                 let tag = |name| wire::tag(&request.headers, name).unwrap_or_default();
-                if let Some(early) = self.tx.early_mut(&forks, &tag(&ours), &tag(&theirs)) {
+                let (ours, theirs) = (tag(&HeaderName::To), tag(&HeaderName::From));
+                if let Some(early) = self.tx.early_mut(&placing.forks, &ours, &theirs) {
                     early.hung_up = true;
                 }
                 return;
             }
-        };
-        for open in [first, reoffer].into_iter().flatten() {
-            self.give_up_server(now, leg, open);
         }
         self.end(now, leg, EndCause::Bye, wire::text(&request.headers, &HeaderName::Reason));
     }
 
-    /// A request of theirs that will not be answered any more: the dialog is ending.
-    fn give_up_server(&mut self, now: Instant, leg: LegId, tx: TxId) {
-        let tag = self.legs.get(&leg).and_then(|l| l.dialog.as_ref()).map(|d| d.local_tag.clone()).unwrap_or_default();
+    /// A request of theirs that will not be answered any more: the dialog is ending. `tag` is ours.
+    pub(super) fn give_up_server(&mut self, now: Instant, tx: TxId, tag: &str) {
         if let Some(request) = self.tx.pending_request(tx).cloned() {
-            self.terminate(now, tx, &request, &tag);
+            self.terminate(now, tx, &request, tag);
         }
     }
 
@@ -250,9 +248,6 @@ impl Core {
 
     /// Sends BYE, forgets the leg, tells of its end.
     pub(super) fn say_bye(&mut self, now: Instant, leg: LegId, reason: Option<String>, cause: EndCause) {
-        if let Some(open) = self.legs.get_mut(&leg).and_then(|l| l.reoffer.take()) {
-            self.give_up_server(now, leg, open);
-        }
         let Some(Leg { dialog: Some(mut dialog), .. }) = self.forget(now, leg) else { return };
         self.send_bye(now, &mut dialog, reason);
         self.events.push_back(SipEvent::Ended { leg, cause, reason: None });
@@ -307,7 +302,14 @@ impl Core {
         Some(response)
     }
 
-    pub(super) fn finish_within(&mut self, now: Instant, tx: TxId, request: &Request, code: u16, extra: &[(HeaderName, &str)]) {
+    pub(super) fn finish_within(
+        &mut self,
+        now: Instant,
+        tx: TxId,
+        request: &Request,
+        code: u16,
+        extra: &[(HeaderName, &str)],
+    ) {
         if code >= 400 {
             info!(method = %request.method, code, call_id = wire::call_id(&request.headers), "request within a dialog refused");
         }
