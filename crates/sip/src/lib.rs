@@ -12,7 +12,9 @@
 mod api;
 mod auth;
 mod core;
+mod details;
 mod endpoint;
+pub mod fields;
 mod flow;
 pub mod guard;
 mod registrar;
@@ -26,5 +28,6 @@ pub use api::{
 };
 pub use auth::Ha1;
 pub use core::{Core, CoreOutput, Sizes};
+pub use details::{CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferTarget, Replaces, UserToUser};
 pub use endpoint::{Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};
