@@ -135,6 +135,8 @@ impl Gateway {
             desk,
             hold_music,
             codecs: config.media.codecs.clone(),
+            domain: config.domain.clone(),
+            api: config.http,
             metrics: metrics::Metrics::new(),
             changes: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
@@ -212,7 +214,7 @@ impl Gateway {
 
     fn on_sip(&self, event: SipEvent) {
         match event {
-            SipEvent::Incoming { leg, from, to, sdp, source, .. } => {
+            SipEvent::Incoming { leg, from, to, sdp, source, details, .. } => {
                 let Some(flow) = self.config.dids.get(&to.user) else {
                     self.shared.sip_send(SipCommand::Reject { leg, code: 404, reason: Some("no such number".into()) });
                     return;
@@ -220,7 +222,8 @@ impl Gateway {
                 let arrival = Arrival {
                     leg,
                     call_id: records::new_call_id(),
-                    from: from.asserted.clone().unwrap_or(from.user),
+                    // Who withholds their number is nobody to look up (RFC 3323).
+                    from: if details.anonymous { String::new() } else { from.asserted.unwrap_or(from.user) },
                     to: to.user,
                     trunk: source.ip().to_string(),
                     offer: sdp,

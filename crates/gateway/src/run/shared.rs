@@ -76,6 +76,10 @@ pub struct Shared {
     pub desk: Desk,
     pub hold_music: Clip,
     pub codecs: Vec<Codec>,
+    /// The host of our own addresses.
+    pub domain: String,
+    /// Where the API answers.
+    pub api: Option<std::net::SocketAddr>,
     pub metrics: Metrics,
     /// Records as they change, for who follows along.
     pub changes: broadcast::Sender<String>,

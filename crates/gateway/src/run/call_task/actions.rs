@@ -190,7 +190,7 @@ impl Task {
         self.shared.by_media.insert(media, (Leg::Agent, self.inbox.clone()));
         let record = self.call.record();
         let (from_user, from_display) = records::caller_identity(record);
-        let headers = vec![("X-Baton-Call-ID".to_owned(), record.call_id.clone())];
+        let headers = records::agent_headers(record, &self.shared.domain, self.shared.api);
         info!(extension, "ringing the agent");
         self.shared.sip_send(SipCommand::Invite {
             leg: sip,

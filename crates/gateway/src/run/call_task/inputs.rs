@@ -5,7 +5,7 @@ use std::time::Instant;
 use baton_call::{AgentGone, CallerGone, Input, Leg, LineId};
 use baton_media::{MediaCommand, MediaEvent};
 use baton_sip::sdp;
-use baton_sip::{EndCause, LegId, SipCommand, SipEvent};
+use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
 use baton_speech::{HearEvent, Spoken};
 use tracing::{info, warn};
 
@@ -47,6 +47,10 @@ impl Task {
                 self.feed(Input::CallerGone { cause, sip });
             }
             SipEvent::Reoffer { leg, sdp } => self.on_reoffer(leg, sdp.as_deref()),
+            SipEvent::Refer { leg, refer, .. } => {
+                // Nobody may send this call elsewhere yet: the caller never, the agent not before there is a rule for it.
+                self.shared.sip_send(SipCommand::RejectRefer { leg, refer, code: 603 });
+            }
             SipEvent::InfoDigit { digit, .. } => {
                 let leg = if is_caller { Leg::Caller } else { Leg::Agent };
                 self.feed(Input::Digit { leg, digit });
@@ -87,8 +91,7 @@ impl Task {
             Err(why) => {
                 warn!(why, "no agreed media with the caller");
                 self.feed(Input::CallerGone { cause: CallerGone::Fault, sip: 488 });
-                self.shared
-                    .sip_send(SipCommand::Bye { leg: self.caller.sip, reason: Some(records::reason(488, &why)) });
+                self.shared.sip_send(SipCommand::Bye { leg: self.caller.sip, reason: Some(fields::reason(488, &why)) });
                 false
             }
         }
@@ -112,7 +115,7 @@ impl Task {
                     _ => "no SDP in the agent's answer".into(),
                 };
                 warn!(why, "the agent's phone answered without usable media");
-                self.shared.sip_send(SipCommand::Bye { leg: sip, reason: Some(records::reason(488, &why)) });
+                self.shared.sip_send(SipCommand::Bye { leg: sip, reason: Some(fields::reason(488, &why)) });
                 let cut = self.close_agent();
                 self.feed(Input::AgentFailed { code: 488 });
                 self.feed_all(cut);
