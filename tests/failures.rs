@@ -127,11 +127,9 @@ fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     assert_eq!(gateway.get("/healthz").unwrap().0, 200);
     let refused = runtime.block_on(phone.options(&target)).unwrap();
     assert_eq!(refused, 503, "OPTIONS while draining");
-    assert_eq!(
-        gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count(),
-        1,
-        "the live call goes on"
-    );
+    until("the live call's record", || {
+        gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count() == 1
+    });
     runtime.block_on(async { second.hang_up() });
     assert!(gateway.wait(Duration::from_secs(60)).unwrap().success());
 }
@@ -159,4 +157,31 @@ fn when_nobody_takes_it_the_caller_is_given_back() {
         "the caller is told: {said}"
     );
     assert!(record["disposition"].is_string());
+}
+
+#[test]
+fn sighup_reads_the_flows_again_and_a_faulty_file_changes_nothing() {
+    let gateway = Gateway::start(&dir("reload").unwrap(), |t| t).unwrap();
+    let file = gateway.dir.join("baton.toml");
+    let log = || std::fs::read_to_string(gateway.dir.join("baton.log")).unwrap();
+    let sound = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, sound.replace("[media]", "[media]\nvolume = 11")).unwrap();
+    gateway.signal("HUP").unwrap();
+    until("the fault, in the log", || log().contains("the one in use stays"));
+    assert!(log().contains("volume"));
+
+    std::fs::write(&file, sound.replace("Northwind Supply", "Southwind Supply")).unwrap();
+    gateway.signal("HUP").unwrap();
+    until("the flows read again, in the log", || log().contains("read again"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let phone = runtime.block_on(phone());
+    let target = format!("sip:5000@{}", gateway.sip);
+    let mut call = runtime.block_on(async {
+        phone
+            .invite(InviteOptions { uri: target, from: None, display: None, headers: Vec::new(), noise: None })
+            .unwrap()
+    });
+    runtime.block_on(until_answered(&mut call));
+    until("the new greeting", || gateway.get("/api/v1/calls").unwrap().1.contains("Southwind Supply"));
+    runtime.block_on(async { call.hang_up() });
 }

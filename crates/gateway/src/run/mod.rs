@@ -12,7 +12,7 @@ mod secrets;
 mod shared;
 mod speech;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,15 +60,15 @@ pub enum StartError {
     Runtime(std::io::Error),
 }
 
-/// Runs the gateway until it is told to end.
-pub fn main(config: Config) -> ExitCode {
+/// Runs the gateway until it is told to end. `file` is where `config` came from; `None` is the embedded default.
+pub fn main(config: Config, file: Option<PathBuf>) -> ExitCode {
     log(&config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return refuse(&StartError::Runtime(e)),
     };
     match runtime.block_on(Gateway::start(config)) {
-        Ok(gateway) => runtime.block_on(gateway.run()),
+        Ok(gateway) => runtime.block_on(gateway.run(file.as_deref())),
         Err(e) => refuse(&e),
     }
 }
@@ -162,9 +162,9 @@ impl Gateway {
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
-    async fn run(mut self) -> ExitCode {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+    async fn run(mut self, file: Option<&Path>) -> ExitCode {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
             return refuse(&"cannot listen for signals");
         };
         let mut check = tokio::time::interval(Duration::from_millis(100));
@@ -177,6 +177,7 @@ impl Gateway {
                 Some(()) = self.drain_asked.recv() => self.drain(),
                 _ = terminate.recv() => self.on_signal(),
                 _ = interrupt.recv() => self.on_signal(),
+                _ = hangup.recv() => self.reload(file),
                 _ = check.tick(), if self.draining.load(Ordering::Relaxed) => {
                     if self.shared.live.is_empty() {
                         info!("all calls are over");
@@ -203,6 +204,29 @@ impl Gateway {
             }
         } else {
             self.drain();
+        }
+    }
+
+    /// Reads the flows, triggers and briefings again; live calls keep the ones they began with. A config with faults changes
+    /// nothing. What else is in the file takes a restart.
+    fn reload(&mut self, file: Option<&Path>) {
+        match crate::config::load(file) {
+            Ok(new) => {
+                let mut kept = Vec::new();
+                for (number, flow) in new.dids {
+                    match self.config.dids.get_mut(&number) {
+                        Some(old) => *old = flow,
+                        None => kept.push(number),
+                    }
+                }
+                if !kept.is_empty() {
+                    warn!(?kept, "new numbers are answered after a restart");
+                }
+                let prompts = self.config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>();
+                self.shared.speech.preload(&prompts);
+                info!("flows, triggers and briefings are read again; new calls follow them");
+            }
+            Err(faults) => warn!("the config has faults, the one in use stays:\n{faults}"),
         }
     }
 
