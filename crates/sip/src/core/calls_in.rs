@@ -24,7 +24,8 @@ impl Core {
             return self.reply(flow, request, 503, why, &[(HeaderName::RetryAfter, if full { "5" } else { "60" })]);
         }
         if !self.config.numbers.iter().any(|n| is_number(n, &called)) {
-            info!(from = %flow.remote, called, "call refused with 404: no such number");
+            info!(from = %flow.remote, called, "call refused with 404: no such number; to take its calls, name it as a DID");
+            self.suspect(now, flow);
             return self.reply(flow, request, 404, "no such number", &[]);
         }
         let sdp = match body_acceptable(request) {
