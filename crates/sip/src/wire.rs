@@ -192,7 +192,7 @@ pub(crate) fn reply_flow(request: &Headers, flow: Flow) -> Flow {
 /// The address a request's sender, by its `alias` parameter, wants to be reached under by the same connection
 /// (RFC 5923 §5). Believed where it is an address of the host the connection comes from.
 pub(crate) fn alias(request: &Headers, flow: Flow) -> Option<SocketAddr> {
-    let via = top_via(request).filter(|via| via.param("alias").is_some())?;
+    let via = top_via(request).filter(|via| via.params.iter().any(|p| p.name.eq_ignore_ascii_case(b"alias")))?;
     let Host::Ip(ip) = via.host else { return None };
     let port = via.port.unwrap_or_else(|| flow.transport.default_port());
     (ip.to_canonical() == flow.remote.ip().to_canonical()).then(|| SocketAddr::new(flow.remote.ip(), port))
