@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::auth::Ha1;
 use crate::defence::Defence;
+use crate::details::{CallDetails, ReferId, ReferStep, ReferTarget};
 use crate::tls::TlsFiles;
 
 /// One SIP leg: a dialog, or what is on its way to become one. Legs we place come from `SipHandle::new_leg`, legs
@@ -165,6 +166,8 @@ pub struct SipConfig {
     /// Challenge with SHA-256 before MD5 (RFC 8760). Off for phones, and SIPp, that take the first challenge and know
     /// MD5 alone.
     pub sha256: bool,
+    /// The session interval we ask for where the peer does not (RFC 4028), 90 s or more; `None` leaves it to the peer.
+    pub session_expires: Option<Duration>,
     /// Users that are answered (DIDs, names); all others get 404. `*` answers any.
     pub numbers: Vec<String>,
     /// Bounds.
@@ -189,6 +192,7 @@ impl Default for SipConfig {
             user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
             extensions: Vec::new(),
             sha256: true,
+            session_expires: Some(Duration::from_secs(1_800)),
             numbers: Vec::new(),
             limits: Limits::default(),
             tls: None,
@@ -219,7 +223,7 @@ pub enum EndCause {
     Bye,
     /// The caller gave up before our answer.
     Cancel,
-    /// Our 2xx was never acknowledged (RFC 3261 §13.3.1.4); BYE was sent.
+    /// Our 2xx, or a reliable 18x, was never acknowledged (RFC 3261 §13.3.1.4, RFC 3262 §3); BYE or 500 was sent.
     NoAck,
     /// The peer cannot be reached any more.
     TransportError,
@@ -260,8 +264,10 @@ pub enum SipEvent {
         source: SocketAddr,
         /// Their User-Agent.
         user_agent: Option<String>,
+        /// What else the INVITE says of the caller, the call's way here and what it replaces.
+        details: Box<CallDetails>,
     },
-    /// A 18x on a call we placed.
+    /// A 18x on a call we placed. A reliable one (RFC 3262) is acknowledged already; forks may tell several.
     Progress {
         /// Which leg.
         leg: LegId,
@@ -309,12 +315,46 @@ pub enum SipEvent {
         /// Their offer; `None` asks for ours.
         sdp: Option<String>,
     },
+    /// What came of our `Reoffer`, `Hold` or `Resume`. One that was overtaken by a later one is not told.
+    Reoffered {
+        /// Which leg.
+        leg: LegId,
+        /// Their answer, or their refusal: the session is as it was before. 491 after glare that did not end.
+        sdp: Result<Option<String>, u16>,
+    },
+    /// The PRACK brought the answer to an offer of ours in a `Progress`, for an INVITE that had none (RFC 3262 §5).
+    EarlyAnswer {
+        /// Which leg.
+        leg: LegId,
+        /// Their answer.
+        sdp: String,
+    },
+    /// The peer asks that we call somebody else (RFC 3515): say `AcceptRefer` or `RejectRefer`.
+    Refer {
+        /// The leg it came on; may have ended before it is dealt with.
+        leg: LegId,
+        /// Names it in commands.
+        refer: ReferId,
+        /// Whom to call, and which call that is to replace.
+        target: Box<ReferTarget>,
+        /// Referred-By (RFC 3892), as it stands.
+        referred_by: Option<String>,
+    },
+    /// How a `Refer` of ours goes.
+    Referral {
+        /// Which leg.
+        leg: LegId,
+        /// What is known now.
+        step: ReferStep,
+    },
     /// A digit by INFO.
     InfoDigit {
         /// Which leg.
         leg: LegId,
         /// `0`-`9`, `*`, `#`, `A`-`D`.
         digit: char,
+        /// How long it was pressed, milliseconds, where dtmf-relay says so.
+        duration_ms: Option<u16>,
     },
     /// A contact was registered or refreshed.
     Registered {
@@ -357,6 +397,10 @@ impl SipEvent {
             | Self::Failed { leg, .. }
             | Self::Ended { leg, .. }
             | Self::Reoffer { leg, .. }
+            | Self::Reoffered { leg, .. }
+            | Self::EarlyAnswer { leg, .. }
+            | Self::Refer { leg, .. }
+            | Self::Referral { leg, .. }
             | Self::InfoDigit { leg, .. } => Some(*leg),
             Self::Registered { .. } | Self::Unregistered { .. } | Self::Banned { .. } | Self::Pardoned { .. } => None,
         }
@@ -371,7 +415,17 @@ pub enum SipCommand {
         /// Which leg.
         leg: LegId,
     },
-    /// 200 with our description.
+    /// A 18x, with early media where `sdp` is given. Sent reliably (RFC 3262) to a peer that requires that, or that can do it
+    /// and is to know our description; a description that could not be sent reliably to an INVITE without offer is left out.
+    Progress {
+        /// Which leg.
+        leg: LegId,
+        /// 101 to 199; 183 where it is none of these.
+        code: u16,
+        /// Answer to their offer, or offer where none came.
+        sdp: Option<String>,
+    },
+    /// 200 with our description. Where a reliable 18x carried one, that stands and this one is not used.
     Answer {
         /// Which leg.
         leg: LegId,
@@ -423,6 +477,13 @@ pub enum SipCommand {
         /// Which leg.
         leg: LegId,
     },
+    /// Like `Cancel`, telling the phone why (RFC 3326), as `SIP;cause=200;text="Call completed elsewhere"`.
+    CancelFor {
+        /// Which leg.
+        leg: LegId,
+        /// Reason value.
+        reason: String,
+    },
     /// Ends an established leg.
     Bye {
         /// Which leg.
@@ -437,6 +498,62 @@ pub enum SipCommand {
         /// Our description, or a status such as 488.
         sdp: Result<String, u16>,
     },
+    /// Changes an established session: a new address, codec, direction. `Reoffered` tells what came of it. Waits while another
+    /// exchange is open; backs off and tries again on glare (RFC 3261 §14.1); a newer one takes the place of one that waits.
+    Reoffer {
+        /// Which leg.
+        leg: LegId,
+        /// Our new offer.
+        sdp: String,
+    },
+    /// Puts the peer on hold: our last description, `sendonly` (RFC 3264 §8.4).
+    Hold {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// Ends our hold: our last description, `sendrecv`.
+    Resume {
+        /// Which leg.
+        leg: LegId,
+    },
+    /// Asks the peer to call somebody else (RFC 3515). `Referral` tells how that goes; the leg stays until it is hung up.
+    Refer {
+        /// Which leg.
+        leg: LegId,
+        /// URI to call; with `replaces`, empty takes the address of that leg's peer.
+        to: String,
+        /// An established leg of ours the new call is to replace: an attended transfer (RFC 3891).
+        replaces: Option<LegId>,
+        /// Referred-By value (RFC 3892), as `<sip:help@example.org>`.
+        referred_by: Option<String>,
+    },
+    /// 202 to a REFER, and a first NOTIFY with 100. More go out by `ReferStatus` until one is final.
+    AcceptRefer {
+        /// The leg it came on.
+        leg: LegId,
+        /// Which one.
+        refer: ReferId,
+    },
+    /// Refuses a REFER.
+    RejectRefer {
+        /// The leg it came on.
+        leg: LegId,
+        /// Which one.
+        refer: ReferId,
+        /// 4xx to 6xx; 603 where it is none of these.
+        code: u16,
+    },
+    /// How the call goes that an accepted REFER asked for: NOTIFY with that status line.
+    ReferStatus {
+        /// The leg it came on.
+        leg: LegId,
+        /// Which one.
+        refer: ReferId,
+        /// 100 to 699; from 200 on it is the last.
+        code: u16,
+        /// Reason phrase; `None` takes the RFC's.
+        reason: Option<String>,
+    },
 }
 
 impl SipCommand {
@@ -448,9 +565,18 @@ impl SipCommand {
             | Self::Reject { leg, .. }
             | Self::Invite { leg, .. }
             | Self::InviteUri { leg, .. }
+            | Self::Progress { leg, .. }
             | Self::Cancel { leg }
+            | Self::CancelFor { leg, .. }
             | Self::Bye { leg, .. }
-            | Self::AnswerReoffer { leg, .. } => *leg,
+            | Self::AnswerReoffer { leg, .. }
+            | Self::Reoffer { leg, .. }
+            | Self::Hold { leg }
+            | Self::Resume { leg }
+            | Self::Refer { leg, .. }
+            | Self::AcceptRefer { leg, .. }
+            | Self::RejectRefer { leg, .. }
+            | Self::ReferStatus { leg, .. } => *leg,
         }
     }
 }

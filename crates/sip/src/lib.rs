@@ -13,7 +13,9 @@ mod api;
 mod auth;
 mod core;
 mod defence;
+mod details;
 mod endpoint;
+pub mod fields;
 mod flow;
 pub mod guard;
 mod owner;
@@ -33,6 +35,7 @@ pub use api::{
 pub use auth::Ha1;
 pub use core::{Core, CoreCounters, CoreOutput, Sizes};
 pub use defence::Defence;
+pub use details::{CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferTarget, Replaces, UserToUser};
 pub use endpoint::{Counters, Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};
 pub use ipnet::IpNet;

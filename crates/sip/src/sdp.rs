@@ -207,6 +207,24 @@ pub(crate) fn with_session(sdp: &str, session: SessionId) -> String {
     lines.collect()
 }
 
+/// The same description, all its streams in another direction.
+pub fn with_direction(sdp: &str, direction: Direction) -> String {
+    let is_direction =
+        |line: &str| matches!(line.trim_end(), "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive");
+    let mut out = String::with_capacity(sdp.len() + 16);
+    let mut open = false;
+    for line in sdp.split_inclusive('\n').filter(|line| !is_direction(line)) {
+        if line.starts_with("m=") && std::mem::replace(&mut open, true) {
+            let _ = write!(out, "a={}\r\n", direction.attribute());
+        }
+        out.push_str(line);
+    }
+    if open {
+        let _ = write!(out, "a={}\r\n", direction.attribute());
+    }
+    out
+}
+
 fn parse(text: &str) -> Result<SessionDescription, SdpError> {
     // `o=` tells us nothing, and the reader wants numbers where some peers write more digits than it takes.
     let text: String = text

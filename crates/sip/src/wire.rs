@@ -13,11 +13,13 @@ use crate::flow::Flow;
 use crate::guard::{self, Fields};
 
 /// Methods we act on, as `Allow` lists them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, REGISTER";
 /// Option tags we understand.
-pub(crate) const SUPPORTED: &str = "timer";
+pub(crate) const SUPPORTED: &str = "timer, 100rel, replaces, norefersub";
+/// Those of a re-INVITE: its provisional answers need no PRACK.
+pub(crate) const SUPPORTED_WITHIN: &str = "timer, replaces, norefersub";
 /// Bodies we understand.
-pub(crate) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
+pub(crate) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf, message/sipfrag";
 
 /// Parses a message whose sizes the guard has found harmless.
 pub(crate) fn parse(bytes: Bytes) -> Result<Message, String> {
@@ -58,6 +60,11 @@ pub(crate) fn tag(headers: &Headers, name: &HeaderName) -> Option<String> {
 /// CSeq, where it can be read.
 pub(crate) fn cseq(headers: &Headers) -> Option<CSeq> {
     headers.typed::<CSeq>()?.ok()
+}
+
+/// Whether a comma-separated header lists that token.
+pub(crate) fn lists(headers: &Headers, name: &HeaderName, token: &str) -> bool {
+    rows(headers, name).iter().flat_map(|row| row.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
 }
 
 /// The top Via, where it can be read.
@@ -249,10 +256,15 @@ pub(crate) fn answer(
 
 /// Sets body and its headers; always sets Content-Length. Must come last.
 pub(crate) fn finish(headers: &mut Headers, sdp: Option<&str>) -> Bytes {
-    if sdp.is_some() {
-        push(headers, HeaderName::ContentType, "application/sdp");
+    finish_with(headers, sdp.map(|sdp| ("application/sdp", sdp.to_owned())))
+}
+
+/// Like `finish`, with a body of any type.
+pub(crate) fn finish_with(headers: &mut Headers, body: Option<(&str, String)>) -> Bytes {
+    if let Some((kind, _)) = &body {
+        push(headers, HeaderName::ContentType, *kind);
     }
-    let body = Bytes::copy_from_slice(sdp.unwrap_or_default().as_bytes());
+    let body = Bytes::from(body.map(|(_, text)| text).unwrap_or_default());
     push(headers, HeaderName::ContentLength, body.len().to_string());
     body
 }
@@ -336,7 +348,10 @@ pub(crate) fn reason_phrase(code: u16) -> &'static str {
     match code {
         100 => "Trying",
         180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
         183 => "Session Progress",
+        202 => "Accepted",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -358,14 +373,17 @@ pub(crate) fn reason_phrase(code: u16) -> &'static str {
         486 => "Busy Here",
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Server Time-out",
         505 => "Version Not Supported",
         513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
+        _ if code < 200 => "Progress",
         _ if code < 300 => "OK",
         _ if code < 400 => "Redirect",
         _ if code < 500 => "Request Failed",

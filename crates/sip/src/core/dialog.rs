@@ -79,6 +79,12 @@ impl Dialog {
         }
     }
 
+    /// Goes on counting where the early dialog of the same tags had come to.
+    pub fn continues(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+        self.remote_cseq = self.remote_cseq.max(early.remote_cseq);
+    }
+
     /// Takes the number of a request of theirs; `false` if it is out of order (RFC 3261 §12.2.2), which is answered 500.
     pub fn accept_cseq(&mut self, sequence: u32) -> bool {
         let in_order = self.remote_cseq.is_none_or(|last| sequence > last);

@@ -8,7 +8,10 @@ mod bans;
 mod calls_in;
 mod calls_out;
 mod dialog;
+mod refer;
 mod register;
+mod reliable;
+mod reoffer;
 mod requests;
 mod session;
 mod transactions;
@@ -30,11 +33,16 @@ use tracing::{debug, info, trace};
 
 use self::calls_out::Placing;
 use self::dialog::Dialog;
+use self::refer::{Afterlife, Referral, Referring};
+use self::reliable::Reliable;
+use self::reoffer::Offering;
 use self::session::SessionTimer;
 use self::transactions::{Effect, Purpose, Told, Transactions, TxId};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
 use crate::defence::Bans;
+use crate::details::ReferId;
+use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
 use crate::registrar::Registrar;
@@ -67,6 +75,8 @@ pub struct Sizes {
     pub legs: usize,
     /// Dialogs that can be found by their tag.
     pub dialogs: usize,
+    /// REFERs of peers whose call goes on, and legs that still hear of theirs.
+    pub referrals: usize,
     /// Registered contacts.
     pub bindings: usize,
     /// Deadlines, those that mean nothing any more included.
@@ -100,6 +110,11 @@ pub struct Core {
     legs: HashMap<LegId, Leg>,
     /// Our tag → the leg it belongs to.
     dialogs: HashMap<String, LegId>,
+    /// REFERs of peers.
+    referrals: HashMap<ReferId, Referral>,
+    /// Our tag → a dialog whose leg is gone and whose NOTIFYs still come.
+    afterlife: HashMap<String, Afterlife>,
+    last_refer: u64,
     registrar: Registrar,
     verifier: Verifier,
     bans: Bans,
@@ -117,8 +132,12 @@ pub struct Core {
 #[derive(Debug)]
 enum Deadline {
     Transaction(TxId, Timer),
-    /// A CANCEL was sent and the INVITE still has no final answer.
+    /// A CANCEL was sent and the INVITE still has no final answer, or a re-INVITE has none.
     GiveUp(TxId),
+    /// A REFER of the peer's takes too long.
+    Refer(ReferId),
+    /// Nothing more is expected for this tag of ours.
+    Afterlife(String),
     Leg(LegId, LegTimer),
     Binding(String),
     /// A ban's time is over.
@@ -130,12 +149,16 @@ enum Deadline {
 enum LegTimer {
     /// Repeat the 2xx, or give up on its ACK.
     Repeat2xx,
+    /// Repeat a reliable provisional answer, or give up on its PRACK.
+    RepeatReliable,
+    /// Glare is over: offer again.
+    Offer,
+    /// The peer never told what became of our REFER.
+    Referring,
     /// The call we placed has rung long enough.
     Ring,
-    /// Refresh the session.
-    Refresh,
-    /// The session was not refreshed.
-    SessionEnd,
+    /// Look whether the session is to be refreshed, or was not.
+    Session,
 }
 
 /// A call's leg as SIP sees it.
@@ -144,6 +167,8 @@ struct Leg {
     phase: Phase,
     /// There from the start for a call that came in; from the 2xx on for one we placed.
     dialog: Option<Dialog>,
+    /// We placed it: the Call-ID is ours.
+    placed: bool,
     /// User part of our Contact.
     user: String,
     session: SessionId,
@@ -157,6 +182,14 @@ struct Leg {
     bye: Option<Option<String>>,
     /// A re-INVITE or UPDATE of ours that is not answered.
     refreshing: Option<TxId>,
+    /// An offer of ours, sent or waiting.
+    offering: Option<Box<Offering>>,
+    /// Our provisional answers that want PRACK.
+    reliable: Option<Box<Reliable>>,
+    /// The peer's INVITE lists UPDATE.
+    peer_updates: bool,
+    /// A REFER of ours whose end is not known.
+    referring: Option<Box<Referring>>,
     timer: Option<SessionTimer>,
 }
 
@@ -204,6 +237,9 @@ impl Core {
             timers: TimerQueue::new(),
             legs: HashMap::new(),
             dialogs: HashMap::new(),
+            referrals: HashMap::new(),
+            afterlife: HashMap::new(),
+            last_refer: 0,
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             moved: Vec::new(),
@@ -260,7 +296,8 @@ impl Core {
     /// Like [`Core::command`], where the host name of an `InviteUri` was resolved to `addr`.
     pub fn command_to(&mut self, now: Instant, command: SipCommand, addr: Option<std::net::SocketAddr>) {
         match command {
-            SipCommand::Ring { leg } => self.ring(now, leg),
+            SipCommand::Ring { leg } => self.progress(now, leg, 180, None),
+            SipCommand::Progress { leg, code, sdp } => self.progress(now, leg, code, sdp),
             SipCommand::Answer { leg, sdp } => self.answer_call(now, leg, &sdp),
             SipCommand::Reject { leg, code, reason } => self.reject(now, leg, code, reason.as_deref()),
             SipCommand::Invite { leg, ext, from_user, from_display, headers, sdp } => {
@@ -269,9 +306,17 @@ impl Core {
             SipCommand::InviteUri { leg, uri, from_user, from_display, headers, sdp } => {
                 self.invite_uri(now, leg, &uri, addr, &calls_out::Draft { from_user, from_display, headers, sdp });
             }
-            SipCommand::Cancel { leg } => self.cancel(now, leg),
+            SipCommand::Cancel { leg } => self.cancel(now, leg, None),
+            SipCommand::CancelFor { leg, reason } => self.cancel(now, leg, Some(reason)),
             SipCommand::Bye { leg, reason } => self.hang_up(now, leg, reason),
             SipCommand::AnswerReoffer { leg, sdp } => self.answer_reoffer(now, leg, sdp),
+            SipCommand::Reoffer { leg, sdp } => self.reoffer(now, leg, sdp),
+            SipCommand::Hold { leg } => self.offer_direction(now, leg, sdp::Direction::SendOnly),
+            SipCommand::Resume { leg } => self.offer_direction(now, leg, sdp::Direction::SendRecv),
+            SipCommand::Refer { leg, to, replaces, referred_by } => self.refer(now, leg, &to, replaces, referred_by),
+            SipCommand::AcceptRefer { refer, .. } => self.accept_refer(now, refer),
+            SipCommand::RejectRefer { refer, code, .. } => self.reject_refer(now, refer, code),
+            SipCommand::ReferStatus { refer, code, reason, .. } => self.refer_status(now, refer, code, reason),
         }
         self.pump();
     }
@@ -285,11 +330,21 @@ impl Core {
                     self.heed(now, told);
                 }
                 Deadline::GiveUp(id) => {
-                    if self.tx.client(id).is_some_and(|(_, _, open)| open) {
-                        debug!("a cancelled call was never answered: given up");
-                        self.tx.abandon(id);
+                    let open = self.tx.client(id).is_some_and(|(_, _, open)| open);
+                    match self.tx.purpose(id) {
+                        Some(Purpose::Refresh(leg, _)) if open => {
+                            let leg = *leg;
+                            self.on_refresh_stuck(now, id, leg);
+                        }
+                        _ if open => {
+                            debug!("a cancelled call was never answered: given up");
+                            self.tx.abandon(id);
+                        }
+                        _ => {}
                     }
                 }
+                Deadline::Refer(refer) => self.on_refer_timer(now, at, refer),
+                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&tag)),
                 Deadline::Leg(leg, timer) => self.on_leg_timer(now, at, leg, timer),
                 Deadline::Binding(ext) => {
                     if self.registrar.expire(now, &ext) {
@@ -351,6 +406,7 @@ impl Core {
             transactions: self.tx.len(),
             legs: self.legs.len(),
             dialogs: self.dialogs.len(),
+            referrals: self.referrals.len() + self.afterlife.len(),
             bindings: self.registrar.len(),
             deadlines: self.timers.len(),
         }
@@ -384,9 +440,17 @@ impl Core {
                 (TuEvent::TransportError, Some(Purpose::Call(_))) => {
                     self.on_call_failure(now, id, 503, "the peer cannot be reached")
                 }
-                (event, Some(Purpose::Refresh(leg))) => {
+                (event, Some(Purpose::Refresh(leg, _))) => {
                     let leg = *leg;
                     self.on_refresh_event(now, id, leg, event);
+                }
+                (event, Some(Purpose::Refer(leg))) => {
+                    let leg = *leg;
+                    self.on_refer_event(now, id, leg, &event);
+                }
+                (event, Some(Purpose::Notify(refer))) => {
+                    let refer = *refer;
+                    self.on_notify_event(now, refer, &event);
                 }
                 (TuEvent::Timeout | TuEvent::TransportError, _) => debug!("a transaction ended without its answer"),
                 _ => {}
@@ -414,9 +478,11 @@ impl Core {
     fn on_leg_timer(&mut self, now: Instant, at: Instant, leg: LegId, timer: LegTimer) {
         match timer {
             LegTimer::Repeat2xx => self.on_2xx_timer(now, at, leg),
+            LegTimer::RepeatReliable => self.on_reliable_timer(now, at, leg),
+            LegTimer::Offer => self.try_offer(now, leg),
+            LegTimer::Referring => self.on_referring_timer(at, leg),
             LegTimer::Ring => self.on_ring_timer(now, leg),
-            LegTimer::Refresh => self.on_refresh_timer(now, at, leg),
-            LegTimer::SessionEnd => self.on_session_end(now, at, leg),
+            LegTimer::Session => self.on_session_timer(now, at, leg),
         }
     }
 
@@ -512,15 +578,24 @@ impl Core {
     }
 
     /// Forgets a leg and tells of its end.
-    fn end(&mut self, leg: LegId, cause: EndCause, reason: Option<String>) {
-        self.forget(leg);
+    fn end(&mut self, now: Instant, leg: LegId, cause: EndCause, reason: Option<String>) {
+        self.forget(now, leg);
         self.events.push_back(SipEvent::Ended { leg, cause, reason });
     }
 
-    fn forget(&mut self, leg: LegId) -> Option<Leg> {
+    fn forget(&mut self, now: Instant, leg: LegId) -> Option<Leg> {
         let gone = self.legs.remove(&leg)?;
+        if let Some(open) = gone.reoffer {
+            self.give_up_server(now, open, "");
+        }
+        if let Phase::Placing(placing) = &gone.phase {
+            for tag in &placing.tags {
+                self.dialogs.remove(tag);
+            }
+        }
         if let Some(dialog) = &gone.dialog {
             self.dialogs.remove(&dialog.local_tag);
+            self.outlive(now, leg, dialog, gone.referring.is_some());
         }
         Some(gone)
     }
@@ -528,13 +603,22 @@ impl Core {
 
 impl Leg {
     fn new(phase: Phase, user: String) -> Self {
-        let (dialog, described, unacked, reoffer, bye, refreshing, timer) = Default::default();
-        Self { phase, dialog, user, session: SessionId::next(), described, unacked, reoffer, bye, refreshing, timer }
+        Self {
+            placed: matches!(phase, Phase::Placing(_)),
+            phase,
+            dialog: None,
+            user,
+            session: SessionId::next(),
+            described: None,
+            unacked: None,
+            reoffer: None,
+            bye: None,
+            refreshing: None,
+            offering: None,
+            reliable: None,
+            peer_updates: false,
+            referring: None,
+            timer: None,
+        }
     }
-}
-
-/// The user part of a URI, what may not stand there escaped.
-fn escape_user(user: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/".contains(&b);
-    user.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

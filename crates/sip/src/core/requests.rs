@@ -58,6 +58,7 @@ impl Core {
             (_, true) => self.on_request_within(now, flow, request),
             (Method::Invite, false) => self.on_invite(now, flow, request),
             (Method::Options, false) => self.on_options(flow, request),
+            (Method::Refer, false) => self.reply(flow, request, 403, "REFER outside of a call", &[]),
             (_, false) => self.reply(flow, request, 481, "no such dialog", &[]),
         }
     }
@@ -68,6 +69,7 @@ impl Core {
         match &request.method {
             Method::Other(_) => return refused(501, "unknown method"),
             Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Update | Method::Register => {}
+            Method::Prack | Method::Refer | Method::Notify => {}
             _ => return Err((405, "method not allowed", vec![(HeaderName::Allow, wire::ALLOW.into())])),
         }
         let scheme = request.uri.scheme();
@@ -77,8 +79,8 @@ impl Core {
         }
         let mut unknown: Vec<String> = Vec::new();
         for row in wire::rows(&request.headers, &HeaderName::Require) {
-            let tags =
-                row.split(',').map(str::trim).filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case(wire::SUPPORTED));
+            let known = |tag: &str| wire::SUPPORTED.split(", ").any(|t| t.eq_ignore_ascii_case(tag));
+            let tags = row.split(',').map(str::trim).filter(|t| !t.is_empty() && !known(t));
             unknown.extend(tags.map(str::to_owned));
         }
         if !unknown.is_empty() {

@@ -12,7 +12,10 @@ use bytes::Bytes;
 use sipx_sip::transaction::{ClientState, ServerState};
 use sipx_sip::{ClientTransaction, Output, Reliability, ServerTransaction, Timer, Timers, TransactionKey, TuEvent};
 
+use super::dialog::Dialog;
+use super::reliable::Early;
 use crate::api::{LegId, Transport};
+use crate::details::ReferId;
 use crate::flow::{Flow, Listener};
 use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
 
@@ -32,9 +35,13 @@ pub(crate) struct TxId(u64);
 pub(crate) enum Purpose {
     /// A call we place, or one fork of it.
     Call(Box<Fork>),
-    /// A request within a leg's dialog whose answer matters.
-    Refresh(LegId),
-    /// BYE, CANCEL: the answer is only awaited.
+    /// A re-INVITE or UPDATE within a leg's dialog. The dialog is kept for the ACK of a 2xx that comes when the leg is gone.
+    Refresh(LegId, Option<Box<Dialog>>),
+    /// A REFER within a leg's dialog.
+    Refer(LegId),
+    /// A NOTIFY of how the call goes that this REFER asked for.
+    Notify(ReferId),
+    /// BYE, CANCEL, PRACK: the answer is only awaited.
     Farewell,
 }
 
@@ -48,6 +55,10 @@ pub(crate) struct Fork {
     pub unwanted: bool,
     pub cancelled: bool,
     pub provisional: bool,
+    /// The dialogs its provisional answers made.
+    pub early: Vec<Early>,
+    /// Why it is cancelled, for those who ring in vain.
+    pub why: Option<String>,
     /// The ACKs sent, by To tag, to be repeated when their 2xx is.
     pub acks: Vec<(String, Flow, Bytes)>,
 }
@@ -368,6 +379,14 @@ impl Transactions {
             Machine::Client(_, Purpose::Call(fork)) => Some(fork),
             _ => None,
         }
+    }
+
+    /// The early dialog with these tags among the forks of a call.
+    pub fn early_mut(&mut self, forks: &[TxId], local_tag: &str, remote_tag: &str) -> Option<&mut Early> {
+        let id = *forks
+            .iter()
+            .find(|id| matches!(self.purpose(**id), Some(Purpose::Call(f)) if f.local_tag == local_tag))?;
+        self.fork_mut(id)?.early.iter_mut().find(|e| e.dialog.remote_tag == remote_tag)
     }
 
     /// The request and flow of a client transaction, and whether its final answer is still due.

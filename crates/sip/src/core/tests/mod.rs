@@ -1,10 +1,13 @@
 //! The core on a virtual clock: two cores over a wire that delays and loses by rule, or one core against a scripted peer.
 
 mod calls;
+mod early;
 mod forks;
 mod hostile;
 mod races;
+mod refer;
 mod register;
+mod reoffer;
 mod requests;
 mod torture;
 mod walk;
@@ -228,6 +231,13 @@ pub(super) fn kind(event: &SipEvent) -> String {
         SipEvent::Failed { code, .. } => format!("Failed({code})"),
         SipEvent::Ended { cause, .. } => format!("Ended({cause:?})"),
         SipEvent::Reoffer { sdp, .. } => format!("Reoffer({})", if sdp.is_some() { "sdp" } else { "none" }),
+        SipEvent::Reoffered { sdp, .. } => match sdp {
+            Ok(sdp) => format!("Reoffered({})", if sdp.is_some() { "sdp" } else { "none" }),
+            Err(code) => format!("Reoffered({code})"),
+        },
+        SipEvent::EarlyAnswer { .. } => "EarlyAnswer".into(),
+        SipEvent::Refer { .. } => "Refer".into(),
+        SipEvent::Referral { step, .. } => format!("Referral({step:?})"),
         SipEvent::InfoDigit { digit, .. } => format!("InfoDigit({digit})"),
         SipEvent::Registered { ext, expires_s, .. } => format!("Registered({ext},{expires_s})"),
         SipEvent::Unregistered { ext } => format!("Unregistered({ext})"),
