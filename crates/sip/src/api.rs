@@ -181,6 +181,13 @@ pub struct SipConfig {
     pub udp_max: usize,
     /// Bounds for each source, and bans.
     pub defence: Defence,
+    /// How often contacts are asked by OPTIONS whether they are there, which also keeps a NAT's door open; those that
+    /// answered once and do no longer are not called. `None` asks nobody.
+    pub qualify: Option<Duration>,
+    /// Tell of every change by [`SipEvent::Registrations`], to be kept over a restart.
+    pub tell_registrations: bool,
+    /// What was kept, with the seconds that are left.
+    pub restore: Vec<Registration>,
 }
 
 impl Default for SipConfig {
@@ -199,6 +206,9 @@ impl Default for SipConfig {
             ws_origins: Vec::new(),
             udp_max: 1_300,
             defence: Defence::default(),
+            qualify: None,
+            tell_registrations: false,
+            restore: Vec::new(),
         }
     }
 }
@@ -242,6 +252,35 @@ pub struct ContactView {
     pub transport: Transport,
     /// Its User-Agent.
     pub user_agent: Option<String>,
+    /// Whether it may be called: it answers when asked, or was never asked.
+    pub reachable: bool,
+}
+
+/// One contact of an extension with all that must be known to call it after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Whose.
+    pub ext: String,
+    /// Contact URI.
+    pub contact: String,
+    /// `+sip.instance`, by which a phone that comes back from elsewhere replaces its former self.
+    pub instance: Option<String>,
+    /// Preference in thousandths, 0 to 1000.
+    pub q: u16,
+    /// Route of requests to it (RFC 3327).
+    pub path: Vec<String>,
+    /// Its User-Agent.
+    pub user_agent: Option<String>,
+    /// Over what it is called.
+    pub transport: Transport,
+    /// Where it is called.
+    pub source: SocketAddr,
+    /// Seconds left.
+    pub expires_s: u32,
+    /// Call-ID of its REGISTER.
+    pub call_id: String,
+    /// CSeq of its REGISTER: an older one changes nothing.
+    pub cseq: u32,
 }
 
 /// What the endpoint tells.
@@ -356,7 +395,7 @@ pub enum SipEvent {
         /// How long it was pressed, milliseconds, where dtmf-relay says so.
         duration_ms: Option<u16>,
     },
-    /// A contact was registered or refreshed.
+    /// A contact was registered, refreshed, restored, or answers again.
     Registered {
         /// Whose.
         ext: String,
@@ -365,7 +404,14 @@ pub enum SipEvent {
         /// Seconds granted.
         expires_s: u32,
     },
-    /// An extension's last contact is gone.
+    /// All contacts an extension has now, after any of them came, was refreshed or went; only if asked for.
+    Registrations {
+        /// Whose.
+        ext: String,
+        /// What it has; none is to be forgotten.
+        contacts: Vec<Registration>,
+    },
+    /// An extension's last contact is gone, or answers no longer.
     Unregistered {
         /// Whose.
         ext: String,
@@ -402,7 +448,11 @@ impl SipEvent {
             | Self::Refer { leg, .. }
             | Self::Referral { leg, .. }
             | Self::InfoDigit { leg, .. } => Some(*leg),
-            Self::Registered { .. } | Self::Unregistered { .. } | Self::Banned { .. } | Self::Pardoned { .. } => None,
+            Self::Registered { .. }
+            | Self::Registrations { .. }
+            | Self::Unregistered { .. }
+            | Self::Banned { .. }
+            | Self::Pardoned { .. } => None,
         }
     }
 }

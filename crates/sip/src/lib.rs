@@ -30,7 +30,8 @@ mod websocket;
 mod wire;
 
 pub use api::{
-    ContactView, EndCause, ExtensionAuth, LegId, Limits, Listen, Party, SipCommand, SipConfig, SipEvent, Transport,
+    ContactView, EndCause, ExtensionAuth, LegId, Limits, Listen, Party, Registration, SipCommand, SipConfig, SipEvent,
+    Transport,
 };
 pub use auth::Ha1;
 pub use core::{Core, CoreCounters, CoreOutput, Sizes};

@@ -4,6 +4,7 @@
 //! decides nothing of SIP. What must always hold: nobody waits for the owner but peers on connections, and the owner waits
 //! for nobody: datagrams and events that find no room are dropped, counted, or refused with 503.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -109,6 +110,8 @@ impl Owner {
     pub async fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>, mut commands: mpsc::Receiver<Order>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut orders = Vec::with_capacity(BATCH);
+        self.carry_out(Instant::now());
+        self.publish(Instant::now()); // what was restored
         loop {
             let deadline = self.core.next_deadline();
             tokio::select! {
@@ -290,10 +293,9 @@ impl Owner {
     /// live connection has.
     fn alias(&mut self, id: ConnectionId, addr: SocketAddr) {
         let Some(connection) = self.connections.get_mut(&id).filter(|c| c.alias.is_none()) else { return };
-        let key = (connection.transport, addr);
-        if !self.by_peer.contains_key(&key) {
+        if let Entry::Vacant(free) = self.by_peer.entry((connection.transport, addr)) {
             connection.alias = Some(addr);
-            self.by_peer.insert(key, id);
+            free.insert(id);
         }
     }
 

@@ -47,21 +47,26 @@ struct Target {
     uri: Uri,
     flow: Flow,
     behind_nat: bool,
+    /// Route headers, nearest hop first.
+    routes: Vec<String>,
 }
 
 impl Core {
     pub(super) fn invite_extension(&mut self, now: Instant, leg: LegId, ext: &str, draft: &Draft) {
-        let bindings: Vec<_> = self.registrar.contacts(now, ext).map(|b| (b.uri.clone(), b.flow)).collect();
+        let callable = self.registrar.callable(now, ext);
+        let bindings: Vec<_> = callable.into_iter().map(|b| (b.uri.clone(), b.flow, b.path.clone())).collect();
         let targets: Vec<Target> = bindings
             .into_iter()
-            .filter_map(|(uri, flow)| {
+            .filter_map(|(uri, flow, routes)| {
                 let uri = Uri::parse(Bytes::from(uri)).ok()?;
                 let behind_nat = wire::uri_addr(&uri).is_none_or(|addr| addr.ip() != flow.remote.ip());
-                Some(Target { uri, flow, behind_nat })
+                Some(Target { uri, flow, behind_nat, routes })
             })
             .collect();
         if targets.is_empty() {
-            return self.fail(now, leg, 480, format!("{ext} is not registered"));
+            let silent = self.registrar.contacts(now, ext).next().is_some();
+            let why = if silent { "does not answer at any of its contacts" } else { "is not registered" };
+            return self.fail(now, leg, 480, format!("{ext} {why}"));
         }
         self.place(now, leg, targets, draft);
     }
@@ -78,7 +83,7 @@ impl Core {
         let Some(flow) = self.flow_to(transport, addr) else {
             return self.fail(now, leg, 503, format!("no {transport} listener reaches {addr}"));
         };
-        self.place(now, leg, vec![Target { uri, flow, behind_nat: false }], draft);
+        self.place(now, leg, vec![Target { uri, flow, behind_nat: false, routes: Vec::new() }], draft);
     }
 
     fn place(&mut self, now: Instant, leg: LegId, targets: Vec<Target>, draft: &Draft) {
@@ -124,6 +129,9 @@ impl Core {
         let display = quoted(draft.from_display.as_deref());
         let from = format!("{display}<sip:{}@{}>;tag={tag}", escape_user(&draft.from_user), self.config.domain);
         let headers = &mut invite.headers;
+        for route in &target.routes {
+            wire::push(headers, HeaderName::Route, &**route);
+        }
         wire::push(headers, HeaderName::MaxForwards, "70");
         wire::push(headers, HeaderName::From, from);
         wire::push(headers, HeaderName::To, format!("<{}>", wire::uri_text(&target.uri)));

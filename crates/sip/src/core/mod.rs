@@ -8,6 +8,7 @@ mod bans;
 mod calls_in;
 mod calls_out;
 mod dialog;
+mod probe;
 mod refer;
 mod register;
 mod reliable;
@@ -20,7 +21,7 @@ mod within;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ use crate::details::ReferId;
 use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
-use crate::registrar::Registrar;
+use crate::registrar::{Reach, Registrar};
 use crate::sdp::{self, SessionId};
 use crate::timer::TimerQueue;
 use crate::wire::{self, HeaderName, Message, Request, Response};
@@ -117,6 +118,8 @@ pub struct Core {
     last_refer: u64,
     registrar: Registrar,
     verifier: Verifier,
+    /// Extensions whose contacts will be asked.
+    qualifying: HashSet<String>,
     bans: Bans,
     counters: CoreCounters,
     outputs: VecDeque<CoreOutput>,
@@ -140,6 +143,8 @@ enum Deadline {
     Afterlife(String),
     Leg(LegId, LegTimer),
     Binding(String),
+    /// An extension's contacts are to be asked whether they are there.
+    Qualify(String),
     /// A ban's time is over.
     Ban(IpAddr),
 }
@@ -225,7 +230,7 @@ impl Core {
         rng.fill_bytes(&mut key);
         let users = config.extensions.iter().map(|e| (e.ext.clone(), e.ha1.clone())).collect();
         let limits = &config.limits;
-        Self {
+        let mut core = Self {
             registrar: Registrar::new(limits.min_expires, limits.max_expires, limits.contacts),
             verifier: Verifier::new(now, &config.domain, users, config.sha256, key),
             bans: Bans::new(config.defence.clone()),
@@ -246,8 +251,11 @@ impl Core {
             received_legs: 0,
             draining: false,
             congested: false,
+            qualifying: HashSet::new(),
             config,
-        }
+        };
+        core.restore(now);
+        core
     }
 
     /// One datagram, or one message cut from a stream.
@@ -351,8 +359,10 @@ impl Core {
                         info!(extension = ext, "registration ran out");
                         self.events.push_back(SipEvent::Unregistered { ext: ext.clone() });
                     }
+                    self.tell_registrations(now, &ext);
                     self.moved.push(ext);
                 }
+                Deadline::Qualify(ext) => self.qualify(now, &ext),
                 Deadline::Ban(source) => self.end_ban(now, source),
             }
             self.pump();
@@ -391,6 +401,7 @@ impl Core {
             source: b.flow.remote,
             transport: b.flow.transport,
             user_agent: b.user_agent.clone(),
+            reachable: b.reach != Reach::Silent,
         };
         self.registrar.contacts(now, ext).map(view).collect()
     }
@@ -444,6 +455,7 @@ impl Core {
                     let leg = *leg;
                     self.on_refresh_event(now, id, leg, event);
                 }
+                (event, Some(Purpose::Probe(_))) => self.on_probe_event(now, id, event),
                 (event, Some(Purpose::Refer(leg))) => {
                     let leg = *leg;
                     self.on_refer_event(now, id, leg, &event);
