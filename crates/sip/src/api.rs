@@ -8,6 +8,7 @@ use crate::auth::Ha1;
 use crate::defence::Defence;
 use crate::details::{CallDetails, ReferId, ReferStep, ReferTarget};
 use crate::tls::TlsFiles;
+use crate::trunk::TrunkConfig;
 
 /// One SIP leg: a dialog, or what is on its way to become one. Legs we place come from `SipHandle::new_leg`, legs
 /// that come in are numbered by the endpoint; the two never collide.
@@ -181,6 +182,11 @@ pub struct SipConfig {
     pub udp_max: usize,
     /// Bounds for each source, and bans.
     pub defence: Defence,
+    /// Carriers and PBXs.
+    pub trunks: Vec<TrunkConfig>,
+    /// Only trunks and registered phones may call; all others have to prove a trunk's password. Off, anybody may who calls
+    /// a number of ours.
+    pub known_callers_only: bool,
     /// How often contacts are asked by OPTIONS whether they are there, which also keeps a NAT's door open; those that
     /// answered once and do no longer are not called. `None` asks nobody.
     pub qualify: Option<Duration>,
@@ -206,6 +212,8 @@ impl Default for SipConfig {
             ws_origins: Vec::new(),
             udp_max: 1_300,
             defence: Defence::default(),
+            trunks: Vec::new(),
+            known_callers_only: false,
             qualify: None,
             tell_registrations: false,
             restore: Vec::new(),
@@ -281,6 +289,35 @@ pub struct Registration {
     pub call_id: String,
     /// CSeq of its REGISTER: an older one changes nothing.
     pub cseq: u32,
+}
+
+/// What changed about a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrunkState {
+    /// We are registered at its provider, for so many seconds, and will refresh that.
+    Registered {
+        /// Seconds granted.
+        expires_s: u32,
+    },
+    /// We are not, or no longer.
+    Unregistered {
+        /// What the provider answered; 408 nothing, 503 it cannot be reached.
+        code: u16,
+        /// In words for an admin.
+        reason: String,
+        /// Seconds until the next try.
+        retry_s: u64,
+    },
+    /// A target answers again.
+    TargetUp {
+        /// Its URI.
+        target: String,
+    },
+    /// A target answers no longer: calls try the others first.
+    TargetDown {
+        /// Its URI.
+        target: String,
+    },
 }
 
 /// What the endpoint tells.
@@ -425,6 +462,13 @@ pub enum SipEvent {
         /// The failures counted.
         failures: u32,
     },
+    /// Something changed about a trunk.
+    Trunk {
+        /// Its name.
+        name: String,
+        /// What.
+        state: TrunkState,
+    },
     /// A ban is over.
     Pardoned {
         /// Whose.
@@ -452,6 +496,7 @@ impl SipEvent {
             | Self::Registrations { .. }
             | Self::Unregistered { .. }
             | Self::Banned { .. }
+            | Self::Trunk { .. }
             | Self::Pardoned { .. } => None,
         }
     }
@@ -513,6 +558,23 @@ pub enum SipCommand {
         /// `sip:` URI.
         uri: String,
         /// User part of From.
+        from_user: String,
+        /// Display name of From.
+        from_display: Option<String>,
+        /// More header fields.
+        headers: Vec<(String, String)>,
+        /// Our offer.
+        sdp: String,
+    },
+    /// Calls a number by a trunk, at the first of its targets that works.
+    InviteTrunk {
+        /// A new leg.
+        leg: LegId,
+        /// Its name.
+        trunk: String,
+        /// The number, in E.164 where it is one; the trunk's rules say how it is dialled.
+        number: String,
+        /// The caller's number; empty takes the trunk's own.
         from_user: String,
         /// Display name of From.
         from_display: Option<String>,
@@ -615,6 +677,7 @@ impl SipCommand {
             | Self::Reject { leg, .. }
             | Self::Invite { leg, .. }
             | Self::InviteUri { leg, .. }
+            | Self::InviteTrunk { leg, .. }
             | Self::Progress { leg, .. }
             | Self::Cancel { leg }
             | Self::CancelFor { leg, .. }

@@ -107,7 +107,7 @@ struct Counts {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Algorithm {
+pub(crate) enum Algorithm {
     Sha256,
     Sha512_256,
     Md5,
@@ -249,7 +249,7 @@ impl Counts {
 }
 
 impl Algorithm {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "SHA-256",
             Self::Sha512_256 => "SHA-512-256",
@@ -257,7 +257,7 @@ impl Algorithm {
         }
     }
 
-    fn hash(self, text: &str) -> String {
+    pub fn hash(self, text: &str) -> String {
         match self {
             Self::Sha256 => hex(&Sha256::digest(text)),
             Self::Sha512_256 => hex(&Sha512_256::digest(text)),

@@ -30,6 +30,8 @@ use crate::wire;
 
 /// Names kept for the certificates of peers they were looked up for.
 const NAMES: usize = 4_096;
+/// Addresses of one name that are used.
+const ADDRESSES: usize = 8;
 /// Messages waiting from which on new work is refused with 503.
 const CROWDED: usize = 2_048;
 
@@ -57,6 +59,8 @@ pub(crate) enum Arrival {
     ConnectFailed(ConnectionId, Flow, String),
     /// A host name was looked up for this command.
     Resolved(SipCommand, String, Option<SocketAddr>),
+    /// A host name was looked up for the core.
+    LookedUp(String, u16, Vec<SocketAddr>),
 }
 
 /// The owner of the core.
@@ -188,7 +192,23 @@ impl Owner {
                 }
                 self.core.command_to(now, command, addr);
             }
+            Arrival::LookedUp(host, port, addrs) => {
+                for addr in &addrs {
+                    self.note_name(*addr, host.clone());
+                }
+                self.core.looked_up(now, &host, port, &addrs);
+            }
         }
+    }
+
+    fn look_up(&self, host: String, port: u16) {
+        let (arrivals, shared) = (self.kit.arrivals.clone(), Arc::clone(&self.shared));
+        tokio::spawn(async move {
+            let reached = |addr: &SocketAddr| shared.listeners.iter().any(|l| l.reaches(addr.ip()));
+            let found = lookup_host((host.as_str(), port)).await;
+            let addrs = found.map(|found| found.filter(reached).take(ADDRESSES).collect()).unwrap_or_default();
+            let _ = arrivals.send(Arrival::LookedUp(host, port, addrs)).await;
+        });
     }
 
     fn note_name(&mut self, addr: SocketAddr, name: String) {
@@ -230,6 +250,7 @@ impl Owner {
                 }
                 CoreOutput::Close(id) => self.close(id),
                 CoreOutput::Alias(id, addr) => self.alias(id, addr),
+                CoreOutput::LookUp(host, port) => self.look_up(host, port),
             }
         }
     }
@@ -338,6 +359,9 @@ impl Owner {
             }
         }
         let view = View { sizes: self.core.sizes(), connections: self.connections.len(), core: self.core.counters() };
+        if self.core.take_trunks_changed() {
+            *self.shared.trunks.write().unwrap_or_else(PoisonError::into_inner) = self.core.trunks();
+        }
         *self.shared.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 }

@@ -95,6 +95,12 @@ impl Registrar {
         all
     }
 
+    /// Whether somebody is registered at that very address and port.
+    pub fn is_at(&self, now: Instant, flow: Flow) -> bool {
+        let at = |b: &Binding| b.until > now && b.flow.remote == flow.remote && b.flow.transport == flow.transport;
+        self.bindings.values().flatten().any(at)
+    }
+
     /// Notes whether a contact answered; `Some` with whether it can be reached, if that changed.
     pub fn qualified(&mut self, ext: &str, uri: &str, answered: bool) -> Option<bool> {
         let binding = self.bindings.get_mut(ext)?.iter_mut().find(|b| b.uri == uri)?;

@@ -123,15 +123,20 @@ impl Core {
     pub(super) fn on_probe_event(&mut self, now: Instant, id: TxId, event: TuEvent) {
         let Some(Purpose::Probe(probe)) = self.tx.purpose(id) else { return };
         let probe = (**probe).clone();
+        if let (Probe::Registrar { trunk }, false) = (&probe, is_provisional(&event)) {
+            return self.on_registrar_event(now, *trunk, &event);
+        }
         // Any final answer, 404 and 501 too, is a sign of life; a proxy's 408 and 503 speak of somebody behind it.
         let answered = match &event {
-            TuEvent::Response(r) if r.status.is_provisional() => return,
+            _ if is_provisional(&event) => return,
             TuEvent::Response(r) => !matches!(r.status.code(), 408 | 503),
             TuEvent::Timeout | TuEvent::TransportError => false,
             _ => return,
         };
         match probe {
             Probe::Contact { ext, uri } => self.on_qualified(now, &ext, &uri, answered),
+            Probe::Target { trunk, target } => self.on_target_asked(trunk, target, answered),
+            Probe::Registrar { .. } => {}
         }
     }
 
@@ -154,4 +159,8 @@ impl Core {
             self.events.push_back(SipEvent::Unregistered { ext: ext.to_owned() });
         }
     }
+}
+
+fn is_provisional(event: &TuEvent) -> bool {
+    matches!(event, TuEvent::Response(r) if r.status.is_provisional())
 }

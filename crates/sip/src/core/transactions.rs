@@ -52,6 +52,10 @@ pub(crate) enum Purpose {
 pub(crate) enum Probe {
     /// OPTIONS to a contact of an extension.
     Contact { ext: String, uri: String },
+    /// OPTIONS to a target of a trunk.
+    Target { trunk: usize, target: usize },
+    /// Our REGISTER at a trunk's registrar.
+    Registrar { trunk: usize },
 }
 
 /// One INVITE of a call we place.

@@ -12,6 +12,7 @@ mod register;
 mod reoffer;
 mod requests;
 mod torture;
+mod trunks;
 mod walk;
 mod within;
 
@@ -244,6 +245,7 @@ pub(super) fn kind(event: &SipEvent) -> String {
         SipEvent::Registered { ext, expires_s, .. } => format!("Registered({ext},{expires_s})"),
         SipEvent::Unregistered { ext } => format!("Unregistered({ext})"),
         SipEvent::Registrations { ext, contacts } => format!("Registrations({ext},{})", contacts.len()),
+        SipEvent::Trunk { name, state } => format!("Trunk({name},{state:?})"),
         SipEvent::Banned { source, .. } => format!("Banned({source})"),
         SipEvent::Pardoned { source } => format!("Pardoned({source})"),
     }

@@ -30,7 +30,7 @@ fn asked_and_answered(script: &mut Script, code: u16) {
 }
 
 /// The peer's answer to a request of ours.
-fn response(to: &str, code: u16) -> String {
+pub(super) fn response(to: &str, code: u16) -> String {
     let echo = ["Via", "From", "To", "Call-ID", "CSeq"];
     let lines: String = echo.iter().map(|n| format!("{n}: {}\n", header(to, n).unwrap())).collect();
     let lines = lines.replace("\nCall-ID", ";tag=theirs\nCall-ID");
