@@ -13,6 +13,7 @@ mod reliable;
 mod reoffer;
 mod requests;
 mod session;
+mod spent;
 mod transactions;
 mod within;
 
@@ -35,7 +36,7 @@ use self::refer::{Afterlife, Referral, Referring};
 use self::reliable::Reliable;
 use self::reoffer::Offering;
 use self::session::SessionTimer;
-use self::transactions::{Effect, Purpose, Told, Transactions, TxId};
+use self::transactions::{Effect, Purpose, Told, Transactions, TxId, relax};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
 use crate::details::ReferId;
@@ -115,7 +116,7 @@ enum Deadline {
     /// A REFER of the peer's takes too long.
     Refer(ReferId),
     /// Nothing more is expected for this tag of ours.
-    Afterlife(String),
+    Afterlife(Box<str>),
     Leg(LegId, LegTimer),
     Binding(String),
 }
@@ -313,7 +314,7 @@ impl Core {
                     }
                 }
                 Deadline::Refer(refer) => self.on_refer_timer(now, at, refer),
-                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&tag)),
+                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&*tag)),
                 Deadline::Leg(leg, timer) => self.on_leg_timer(now, at, leg, timer),
                 Deadline::Binding(ext) => {
                     if self.registrar.expire(now, &ext) {
@@ -550,6 +551,8 @@ impl Core {
 
     fn forget(&mut self, now: Instant, leg: LegId) -> Option<Leg> {
         let gone = self.legs.remove(&leg)?;
+        relax(&mut self.legs);
+        relax(&mut self.dialogs);
         if let Some(open) = gone.reoffer {
             self.give_up_server(now, open, "");
         }
