@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::auth::Ha1;
+use crate::defence::Defence;
 use crate::details::{CallDetails, ReferId, ReferStep, ReferTarget};
+use crate::tls::TlsFiles;
 
 /// One SIP leg: a dialog, or what is on its way to become one. Legs we place come from `SipHandle::new_leg`, legs
 /// that come in are numbered by the endpoint; the two never collide.
@@ -19,6 +21,12 @@ pub enum Transport {
     Udp,
     /// Streams, cut by Content-Length.
     Tcp,
+    /// Streams under TLS (RFC 3261 §26.2).
+    Tls,
+    /// One message in one WebSocket message (RFC 7118).
+    Ws,
+    /// The same under TLS.
+    Wss,
 }
 
 impl Transport {
@@ -27,6 +35,41 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+            Self::Ws => "WS",
+            Self::Wss => "WSS",
+        }
+    }
+
+    /// Whether there are connections, and the transport loses nothing while one lives.
+    pub fn is_stream(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// Whether it is carried by TLS.
+    pub fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// The URI parameter that names it, empty for UDP. `wss` is written `ws` (RFC 7118 §5.2.2 knows no other value, and
+    /// which of the two is meant shows from the connection); `tls` is deprecated by RFC 3261 §26.2.2 and what every phone
+    /// understands.
+    pub fn uri_parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+            Self::Ws | Self::Wss => ";transport=ws",
+        }
+    }
+
+    /// The port meant where none is written (RFC 3261 §19.1.2, RFC 7118 §5.2.1).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 }
@@ -36,6 +79,9 @@ impl fmt::Display for Transport {
         f.write_str(match self {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
         })
     }
 }
@@ -73,13 +119,13 @@ pub struct Limits {
     pub max_expires: Duration,
     /// How long a call we placed may ring before it is taken for dead (RFC 3261 §16.6 timer C).
     pub ring: Duration,
-    /// TCP connections in all.
+    /// Connections in all.
     pub connections: usize,
-    /// TCP connections of one address.
+    /// Connections of one address.
     pub connections_per_peer: usize,
-    /// How long a TCP peer may take to finish a message it began, or to send its first.
+    /// How long a peer may take to finish a message it began, a handshake, or to send its first.
     pub tcp_patience: Duration,
-    /// How long a TCP connection may be silent.
+    /// How long a connection may be silent.
     pub tcp_idle: Duration,
     /// Events that may wait for the house before new calls are refused.
     pub events: usize,
@@ -126,6 +172,15 @@ pub struct SipConfig {
     pub numbers: Vec<String>,
     /// Bounds.
     pub limits: Limits,
+    /// Certificate and key for TLS and WSS, and whom to believe. Needed as soon as one of them is listened on.
+    pub tls: Option<TlsFiles>,
+    /// Values of `Origin` a WebSocket client may come with; empty takes any. Browsers send it, phones need not.
+    pub ws_origins: Vec<String>,
+    /// The largest request sent by UDP, in bytes; a larger one goes by TCP if there is a TCP listener to send it from, and
+    /// back to UDP if nobody answers there (RFC 3261 §18.1.1).
+    pub udp_max: usize,
+    /// Bounds for each source, and bans.
+    pub defence: Defence,
 }
 
 impl Default for SipConfig {
@@ -140,6 +195,10 @@ impl Default for SipConfig {
             session_expires: Some(Duration::from_secs(1_800)),
             numbers: Vec::new(),
             limits: Limits::default(),
+            tls: None,
+            ws_origins: Vec::new(),
+            udp_max: 1_300,
+            defence: Defence::default(),
         }
     }
 }
@@ -311,6 +370,20 @@ pub enum SipEvent {
         /// Whose.
         ext: String,
     },
+    /// A source failed too often and is not listened to for a while; what goes on in its live calls is.
+    Banned {
+        /// An IPv4 address, or the first address of an IPv6 /64.
+        source: IpAddr,
+        /// For how long.
+        ban: Duration,
+        /// The failures counted.
+        failures: u32,
+    },
+    /// A ban is over.
+    Pardoned {
+        /// Whose.
+        source: IpAddr,
+    },
 }
 
 impl SipEvent {
@@ -329,7 +402,7 @@ impl SipEvent {
             | Self::Refer { leg, .. }
             | Self::Referral { leg, .. }
             | Self::InfoDigit { leg, .. } => Some(*leg),
-            Self::Registered { .. } | Self::Unregistered { .. } => None,
+            Self::Registered { .. } | Self::Unregistered { .. } | Self::Banned { .. } | Self::Pardoned { .. } => None,
         }
     }
 }

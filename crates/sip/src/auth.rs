@@ -101,6 +101,11 @@ impl Verifier {
         Self { realm: realm.replace(['"', '\\'], ""), users, nobody, algorithms, key, began: now, used, forget }
     }
 
+    /// Whether there is such an extension. For our own eyes: no answer may depend on it.
+    pub fn knows(&self, user: &str) -> bool {
+        self.users.contains_key(user)
+    }
+
     /// WWW-Authenticate values, the preferred first (RFC 8760 §2.4).
     pub fn challenges(&self, now: Instant, rng: &mut impl RngCore, stale: bool) -> Vec<String> {
         let nonce = self.nonce(now, rng.next_u64());

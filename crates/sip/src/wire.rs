@@ -112,15 +112,24 @@ pub(crate) fn party(value: &[u8]) -> Party {
 /// The address a URI points to, if it is no name.
 pub(crate) fn uri_addr(uri: &Uri) -> Option<SocketAddr> {
     let Host::Ip(ip) = uri.host()? else { return None };
-    Some(SocketAddr::new(*ip, uri.port().unwrap_or(5060)))
+    Some(SocketAddr::new(*ip, uri_port(uri)))
 }
 
-/// The transport a URI asks for; UDP where it does not say.
+/// The port a URI points to, said or meant.
+pub(crate) fn uri_port(uri: &Uri) -> u16 {
+    uri.port().unwrap_or_else(|| uri_transport(uri).unwrap_or(Transport::Udp).default_port())
+}
+
+/// The transport a URI asks for; UDP where it does not say, TLS where it is a `sips:` one that does not.
 pub(crate) fn uri_transport(uri: &Uri) -> Option<Transport> {
-    match uri.transport().map(<[u8]>::to_ascii_lowercase).as_deref() {
-        None | Some(b"udp") => Some(Transport::Udp),
-        Some(b"tcp") => Some(Transport::Tcp),
-        Some(_) => None,
+    let secure = uri.scheme().is_secure();
+    match (uri.transport().map(<[u8]>::to_ascii_lowercase).as_deref(), secure) {
+        (None | Some(b"udp"), false) => Some(Transport::Udp),
+        (Some(b"tcp"), false) => Some(Transport::Tcp),
+        (None | Some(b"tcp"), true) | (Some(b"tls"), _) => Some(Transport::Tls),
+        (Some(b"ws"), false) => Some(Transport::Ws),
+        (Some(b"ws"), true) | (Some(b"wss"), _) => Some(Transport::Wss),
+        _ => None,
     }
 }
 
@@ -177,7 +186,7 @@ pub(crate) fn stamp_via(request: &mut Request, source: SocketAddr) {
 /// Where the answer to a stamped request goes (RFC 3261 §18.2.2): the source address, at the port it sent from if it asked
 /// for that, else at the port its Via names.
 pub(crate) fn reply_flow(request: &Headers, flow: Flow) -> Flow {
-    if flow.transport == Transport::Tcp {
+    if flow.transport.is_stream() {
         return flow;
     }
     let Some(via) = top_via(request) else { return flow };
@@ -185,6 +194,28 @@ pub(crate) fn reply_flow(request: &Headers, flow: Flow) -> Flow {
         return flow;
     }
     Flow { remote: SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060)), ..flow }
+}
+
+/// The address a request's sender, by its `alias` parameter, wants to be reached under by the same connection
+/// (RFC 5923 §5). Believed where it is an address of the host the connection comes from.
+pub(crate) fn alias(request: &Headers, flow: Flow) -> Option<SocketAddr> {
+    let via = top_via(request).filter(|via| via.params.iter().any(|p| p.name.eq_ignore_ascii_case(b"alias")))?;
+    let Host::Ip(ip) = via.host else { return None };
+    let port = via.port.unwrap_or_else(|| flow.transport.default_port());
+    (ip.to_canonical() == flow.remote.ip().to_canonical()).then(|| SocketAddr::new(flow.remote.ip(), port))
+}
+
+/// The same request for another transport: its top Via says so.
+pub(crate) fn carried_by(request: &mut Request, transport: Transport, alias: bool) {
+    let Some(row) = request.headers.remove_first(&HeaderName::Via) else { return };
+    let value = row.value().into_owned();
+    let rest = value.iter().position(u8::is_ascii_whitespace).map_or(&value[..0], |i| &value[i..]);
+    let mut stamped = format!("SIP/2.0/{}", transport.token()).into_bytes();
+    stamped.extend_from_slice(rest.strip_suffix(b";alias").unwrap_or(rest));
+    if alias {
+        stamped.extend_from_slice(b";alias");
+    }
+    request.headers.push_front(Header::build(HeaderName::Via, stamped).unwrap_or(row));
 }
 
 /// Builds an answer: Via, From, To (with our tag), Call-ID, CSeq of the request, and what else is given.

@@ -32,7 +32,8 @@ impl Core {
             }
         };
         if replaced.is_none() && !self.config.numbers.iter().any(|n| is_number(n, &called)) {
-            info!(from = %flow.remote, called, "call refused with 404: no such number");
+            info!(from = %flow.remote, called, "call refused with 404: no such number; to take its calls, name it as a DID");
+            self.suspect(now, flow);
             return self.reply(flow, request, 404, "no such number", &[]);
         }
         let sdp = match body_acceptable(request) {

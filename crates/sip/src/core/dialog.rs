@@ -103,7 +103,7 @@ impl Dialog {
 
     /// Notes the way the peer last came, where that is the only way to it: a NAT's port or a connection may change.
     pub fn heard_along(&mut self, flow: Flow) {
-        if flow.transport == self.flow.transport && (self.behind_nat || flow.transport == Transport::Tcp) {
+        if flow.transport == self.flow.transport && (self.behind_nat || flow.transport.is_stream()) {
             self.flow = flow;
         }
     }
@@ -171,10 +171,12 @@ pub(crate) fn redirect(flow: Flow, addr: SocketAddr, transport: Transport) -> Fl
         return flow;
     }
     match transport {
-        // A TCP peer's ephemeral port differs from the one in its Contact: same host, same connection.
-        Transport::Tcp if addr.ip() == flow.remote.ip() => flow,
-        Transport::Tcp => Flow { remote: addr, connection: None, ..flow },
         Transport::Udp => Flow { remote: addr, ..flow },
+        // A stream peer's ephemeral port differs from the one in its Contact: same host, same connection. And nobody
+        // connects to a browser.
+        Transport::Ws | Transport::Wss => flow,
+        _ if addr.ip() == flow.remote.ip() => flow,
+        _ => Flow { remote: addr, connection: None, ..flow },
     }
 }
 

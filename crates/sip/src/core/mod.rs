@@ -4,6 +4,7 @@
 //! [`Core::poll_output`] and [`Core::poll_event`]. What must always hold: a request is refused without state wherever it
 //! can be; a new call makes no state once the house is full; every table is empty when its calls are over.
 
+mod bans;
 mod calls_in;
 mod calls_out;
 mod dialog;
@@ -21,6 +22,7 @@ mod within;
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,6 +41,7 @@ use self::session::SessionTimer;
 use self::transactions::{Effect, Purpose, Told, Transactions, TxId, relax};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
+use crate::defence::Bans;
 use crate::details::ReferId;
 use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
@@ -60,6 +63,8 @@ pub enum CoreOutput {
     },
     /// Close a connection whose framing is lost, after what was sent before.
     Close(ConnectionId),
+    /// Send what is for this address by that connection too (RFC 5923).
+    Alias(ConnectionId, std::net::SocketAddr),
 }
 
 /// How full the tables are. After all calls are over all but `bindings` return to zero.
@@ -77,6 +82,21 @@ pub struct Sizes {
     pub bindings: usize,
     /// Deadlines, those that mean nothing any more included.
     pub deadlines: usize,
+}
+
+/// What the core did besides answering calls, since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CoreCounters {
+    /// Requests answered 503 before any state was made.
+    pub shed: u64,
+    /// Failures counted against sources.
+    pub failures: u64,
+    /// Messages of banned sources that were not looked at.
+    pub ignored: u64,
+    /// Bans so far.
+    pub bans: u64,
+    /// Sources banned now.
+    pub banned: usize,
 }
 
 /// The SIP core.
@@ -98,6 +118,8 @@ pub struct Core {
     last_refer: u64,
     registrar: Registrar,
     verifier: Verifier,
+    bans: Bans,
+    counters: CoreCounters,
     outputs: VecDeque<CoreOutput>,
     events: VecDeque<SipEvent>,
     /// Extensions whose contacts changed.
@@ -119,6 +141,8 @@ enum Deadline {
     Afterlife(Box<str>),
     Leg(LegId, LegTimer),
     Binding(String),
+    /// A ban's time is over.
+    Ban(IpAddr),
 }
 
 /// Deadlines of a leg.
@@ -205,10 +229,12 @@ impl Core {
         Self {
             registrar: Registrar::new(limits.min_expires, limits.max_expires, limits.contacts),
             verifier: Verifier::new(now, &config.domain, users, config.sha256, key),
+            bans: Bans::new(config.defence.clone()),
+            counters: CoreCounters::default(),
+            tx: Transactions::new(config.udp_max, &listeners),
             listeners,
             rng,
             secret,
-            tx: Transactions::new(),
             timers: TimerQueue::new(),
             legs: HashMap::new(),
             dialogs: HashMap::new(),
@@ -235,7 +261,12 @@ impl Core {
             self.refuse_bytes(flow, &bytes, refusal.status(), &refusal.to_string());
             return;
         }
-        match wire::parse(bytes.clone()) {
+        let parsed = wire::parse(bytes.clone());
+        if self.bans.is_banned(now, flow.remote.ip()) && !self.is_of_a_call(&parsed) {
+            self.counters.ignored += 1;
+            return;
+        }
+        match parsed {
             Ok(Message::Request(request)) => self.on_request(now, flow, request),
             Ok(Message::Response(response)) => self.on_response(now, flow, response),
             Err(why) => self.refuse_bytes(flow, &bytes, 400, &why),
@@ -323,6 +354,7 @@ impl Core {
                     }
                     self.moved.push(ext);
                 }
+                Deadline::Ban(source) => self.end_ban(now, source),
             }
             self.pump();
         }
@@ -468,6 +500,7 @@ impl Core {
         debug!(from = %flow.remote, method = %request.method, code, why, "request answered without state");
         let tag = self.stateless_tag(request);
         let reason = (code == 503).then_some(why);
+        self.counters.shed += u64::from(code == 503);
         let Some(mut response) = wire::answer(request, code, reason, Some(&tag), &self.config.user_agent) else {
             return;
         };
@@ -519,7 +552,9 @@ impl Core {
     /// Puts the top Via on a request of ours.
     fn add_via(&mut self, request: &mut Request, flow: Flow) {
         let branch = self.random_hex();
-        let via = format!("SIP/2.0/{} {};branch=z9hG4bK{branch};rport", flow.transport.token(), flow.local);
+        // RFC 5923 §5: what the peer has for us may come by the connection this goes by.
+        let alias = if flow.transport.is_stream() { ";alias" } else { "" };
+        let via = format!("SIP/2.0/{} {};branch=z9hG4bK{branch};rport{alias}", flow.transport.token(), flow.local);
         if let Ok(header) = wire::Header::build(HeaderName::Via, via) {
             request.headers.push_front(header);
         }
@@ -527,7 +562,7 @@ impl Core {
 
     /// Our Contact along a flow.
     fn contact(user: &str, flow: Flow) -> String {
-        let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let transport = flow.transport.uri_parameter();
         let at = if user.is_empty() { String::new() } else { format!("{}@", escape_user(user)) };
         format!("<sip:{at}{}{transport}>", flow.local)
     }

@@ -33,7 +33,12 @@ impl Core {
             Verdict::Granted { user } => user,
             Verdict::Challenge { stale, user, why } => {
                 if !credentials.is_empty() && !stale {
-                    info!(from = %flow.remote, extension = user, why, "registration refused");
+                    let (agent, hint) = (user_agent(request), advice(why));
+                    info!(from = %flow.remote, transport = %flow.transport, extension = user, agent, why, hint, "registration refused");
+                    self.suspect(now, flow);
+                } else if credentials.is_empty() && !self.verifier.knows(&wire::user_text(&aor)) {
+                    // A scanner asks for one name after the other and never answers; a phone asks for one that exists.
+                    self.suspect(now, flow);
                 }
                 let challenges = self.verifier.challenges(now, &mut self.rng, stale);
                 let extra: Vec<_> = challenges.iter().map(|c| (HeaderName::WwwAuthenticate, c.as_str())).collect();
@@ -41,7 +46,9 @@ impl Core {
             }
         };
         if wire::user_text(&aor) != user {
-            info!(from = %flow.remote, extension = user, aor = wire::uri_text(&aor), "registration refused: not its own address");
+            let hint = "user name (address of record) and authentication name of a phone must be the same extension";
+            info!(from = %flow.remote, transport = %flow.transport, extension = user, aor = wire::uri_text(&aor), hint, "registration refused: not its own address");
+            self.suspect(now, flow);
             return self.reply(flow, request, 403, "not its own address of record", &[]);
         }
         // From here on there is state to repeat: a second run would count its nonce as a replay.
@@ -50,7 +57,8 @@ impl Core {
         let (code, why, extra) = match result {
             Ok(()) => (200, None, self.contact_list(now, &user)),
             Err((code, why, extra)) => {
-                info!(from = %flow.remote, extension = user, code, why, "registration refused");
+                let (agent, hint) = (user_agent(request), advice(&why));
+                info!(from = %flow.remote, transport = %flow.transport, extension = user, agent, code, why, hint, "registration refused");
                 (code, Some(why), extra)
             }
         };
@@ -147,6 +155,31 @@ fn asked(request: &Request, flow: Flow) -> Result<Ask, Refused> {
     Ok(Ask::Contacts(wishes))
 }
 
+fn user_agent(request: &Request) -> String {
+    wire::text(&request.headers, &HeaderName::UserAgent).unwrap_or_default()
+}
+
+/// What the admin of a PBX, or the owner of a phone, can do about a refusal.
+fn advice(why: &str) -> &'static str {
+    match why {
+        "wrong password" => "give the phone the password of this extension",
+        "no such extension" => "add the extension to the configuration, or correct the phone's user name",
+        "no credentials for this realm" => "the phone answers for another realm: set it to ours, or to take any",
+        "nonce is not ours" => {
+            "the phone uses a challenge of another server, or of before a restart: it will try again"
+        }
+        "algorithm was not offered" => {
+            "the phone takes an algorithm we did not offer: prefer SHA-256 or MD5 as configured"
+        }
+        "qop=auth with nc and cnonce is required" => "the phone's firmware knows only RFC 2069 digests: update it",
+        _ if why.starts_with("more than") => {
+            "remove old phones of this extension, or wait until their registrations end"
+        }
+        _ if why.starts_with("a registration of less") => "the phone may ask again with the time we named",
+        _ => "look at the phone's log beside this time",
+    }
+}
+
 fn seconds(text: &str) -> u32 {
     let text = text.trim();
     match text.parse() {
@@ -163,7 +196,7 @@ fn reach(contact: &Address, flow: Flow) -> Flow {
         Some(addr) if addr.ip() == flow.remote.ip() && wire::uri_transport(&contact.uri) == Some(flow.transport) => {
             Flow { remote: SocketAddr::new(flow.remote.ip(), addr.port()), ..flow }
         }
-        Some(addr) if addr.ip() == flow.remote.ip() && flow.transport == Transport::Tcp => {
+        Some(addr) if addr.ip() == flow.remote.ip() && matches!(flow.transport, Transport::Tcp | Transport::Tls) => {
             Flow { remote: addr, ..flow }
         }
         _ => flow,

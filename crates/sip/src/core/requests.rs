@@ -24,6 +24,11 @@ impl Core {
             debug!(from = %flow.remote, "request without the headers of an answer dropped");
             return;
         }
+        if let Some(connection) = flow.connection
+            && let Some(addr) = wire::alias(&request.headers, flow)
+        {
+            self.outputs.push_back(super::CoreOutput::Alias(connection, addr));
+        }
         wire::stamp_via(&mut request, flow.remote);
         if let Err((code, why)) = well_formed(&request) {
             if request.method != Method::Ack {
@@ -81,7 +86,8 @@ impl Core {
         if !unknown.is_empty() {
             return Err((420, "unsupported extension required", vec![(HeaderName::Unsupported, unknown.join(", "))]));
         }
-        if !in_dialog && self.tx.len() >= self.config.limits.transactions {
+        let crowded = self.congested && matches!(request.method, Method::Register | Method::Options);
+        if !in_dialog && (crowded || self.tx.len() >= self.config.limits.transactions) {
             return Err((503, "overloaded", vec![(HeaderName::RetryAfter, "5".into())]));
         }
         if !in_dialog && self.tx.is_merged(request) {

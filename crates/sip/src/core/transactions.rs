@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use super::reliable::Early;
 use super::spent::{self, Rest, Spent};
 use crate::api::{LegId, Transport};
 use crate::details::ReferId;
-use crate::flow::Flow;
+use crate::flow::{Flow, Listener};
 use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
 
 /// 64·T1: how long anything is waited for (RFC 3261 §17.1.1.2).
@@ -100,6 +101,8 @@ struct Entry {
     /// RFC 3261 §8.2.2.2: Call-ID, From tag, CSeq; of a request outside of dialogs that is being answered.
     merge: Option<MatchKey>,
     flow: Flow,
+    /// Too large for UDP, and so sent by TCP: where it goes when nobody answers there.
+    instead_of: Option<Flow>,
     /// The leg an INVITE or UPDATE that came in belongs to.
     leg: Option<LegId>,
     deadlines: Vec<(Timer, Instant)>,
@@ -121,14 +124,62 @@ pub(crate) struct Transactions {
     effects: Vec<Effect>,
     timers: Timers,
     last: u64,
+    size: SizeRule,
+}
+
+/// RFC 3261 §18.1.1: what is too large for UDP goes by TCP.
+#[derive(Debug)]
+struct SizeRule {
+    /// The largest request sent by UDP.
+    most: usize,
+    /// TCP listeners, by index.
+    tcp: Vec<(usize, Listener)>,
+    /// Peers that do not answer by TCP, and when that is tried again.
+    refused: HashMap<SocketAddr, Instant>,
+}
+
+/// How long a peer that did not answer by TCP is spared another try.
+const TCP_AGAIN: Duration = Duration::from_secs(600);
+/// Such peers remembered.
+const TCP_REFUSED: usize = 4_096;
+
+impl SizeRule {
+    /// The flow of a request that was meant to go by `flow`.
+    fn carry(&self, now: Instant, request: &Request, flow: Flow) -> Option<Flow> {
+        let fits = flow.transport != Transport::Udp || request.method == Method::Cancel;
+        if fits || self.tcp.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(2_048);
+        request.write_to(&mut bytes);
+        if bytes.len() <= self.most {
+            return None;
+        }
+        if self.refused.get(&flow.remote).is_some_and(|until| now < *until) {
+            return None;
+        }
+        let (listener, at) = self.tcp.iter().find(|(_, l)| l.reaches(flow.remote.ip()))?;
+        let local = at.towards(flow.remote.ip());
+        Some(Flow { transport: Transport::Tcp, listener: *listener, local, remote: flow.remote, connection: None })
+    }
+
+    fn note_refused(&mut self, now: Instant, remote: SocketAddr) {
+        if self.refused.len() >= TCP_REFUSED {
+            self.refused.clear();
+        }
+        self.refused.insert(remote, now + TCP_AGAIN);
+    }
 }
 
 impl Transactions {
-    pub fn new() -> Self {
+    /// `udp_max` is the largest request sent by UDP where a TCP listener can send a larger one.
+    pub fn new(udp_max: usize, listeners: &[Listener]) -> Self {
+        let tcp = listeners.iter().copied().enumerate().filter(|(_, l)| l.transport == Transport::Tcp).collect();
+        let size = SizeRule { most: udp_max, tcp, refused: HashMap::new() };
         let timers = Timers { t1: T1, t2: T2, t4: Duration::from_secs(5) };
         let (entries, spent, servers, clients, merges) = Default::default();
         let hashers = [RandomState::new(), RandomState::new()];
-        Self { entries, spent, servers, clients, merges, hashers, effects: Vec::new(), timers, last: 0 }
+        Self { entries, spent, servers, clients, merges, hashers, effects: Vec::new(), timers, last: 0, size }
     }
 
     /// Client and server transactions.
@@ -234,10 +285,18 @@ impl Transactions {
     }
 
     /// Starts a client transaction.
-    pub fn send(&mut self, now: Instant, request: Request, flow: Flow, purpose: Purpose) -> Option<TxId> {
+    pub fn send(&mut self, now: Instant, mut request: Request, mut flow: Flow, purpose: Purpose) -> Option<TxId> {
         let key = self.hash(&TransactionKey::from_sent_request(&request)?);
+        let by_tcp = self.size.carry(now, &request, flow);
+        let instead_of = by_tcp.map(|by_tcp| {
+            wire::carried_by(&mut request, Transport::Tcp, true);
+            std::mem::replace(&mut flow, by_tcp)
+        });
         let (tx, outputs) = ClientTransaction::new(request, reliability(flow), self.timers);
         let id = self.insert(key, Machine::Client(tx, purpose), flow, None);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.instead_of = instead_of;
+        }
         self.clients.insert(key, id);
         self.apply(now, id, outputs);
         Some(id)
@@ -290,6 +349,9 @@ impl Transactions {
         let failed: Vec<TxId> = self.entries.iter().filter(|(_, e)| hit(e)).map(|(id, _)| *id).collect();
         let mut told = Vec::new();
         for id in failed {
+            if self.fall_back(now, id) {
+                continue;
+            }
             if let Some(Machine::Client(tx, _)) = self.entries.get_mut(&id).map(|e| &mut e.machine)
                 && matches!(tx.state(), ClientState::Calling | ClientState::Trying | ClientState::Proceeding)
             {
@@ -298,6 +360,23 @@ impl Transactions {
             }
         }
         told
+    }
+
+    /// A request that went by TCP for its size alone goes by UDP after all (RFC 3261 §18.1.1), if it did.
+    fn fall_back(&mut self, now: Instant, id: TxId) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Machine::Client(tx, _) = &mut entry.machine else { return false };
+        let unanswered = matches!(tx.state(), ClientState::Calling | ClientState::Trying);
+        let Some(udp) = entry.instead_of.take().filter(|_| unanswered) else { return false };
+        let mut request = tx.request().clone();
+        wire::carried_by(&mut request, Transport::Udp, false);
+        let (again, outputs) = ClientTransaction::new(request, reliability(udp), self.timers);
+        *tx = again;
+        entry.flow = udp;
+        entry.deadlines.clear();
+        self.size.note_refused(now, udp.remote);
+        self.apply(now, id, outputs);
+        true
     }
 
     /// Drops a transaction that nothing will end: an INVITE of ours that was cancelled and never answered.
@@ -384,7 +463,8 @@ impl Transactions {
     fn insert(&mut self, key: MatchKey, machine: Machine, flow: Flow, merge: Option<MatchKey>) -> TxId {
         self.last += 1;
         let id = TxId(self.last);
-        self.entries.insert(id, Box::new(Entry { machine, key, merge, flow, leg: None, deadlines: Vec::new() }));
+        let entry = Entry { machine, key, merge, flow, instead_of: None, leg: None, deadlines: Vec::new() };
+        self.entries.insert(id, Box::new(entry));
         id
     }
 
@@ -498,7 +578,7 @@ pub(super) fn relax<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
 fn reliability(flow: Flow) -> Reliability {
     match flow.transport {
         Transport::Udp => Reliability::Unreliable,
-        Transport::Tcp => Reliability::Reliable,
+        _ => Reliability::Reliable,
     }
 }
 

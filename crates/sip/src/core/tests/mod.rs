@@ -241,6 +241,8 @@ pub(super) fn kind(event: &SipEvent) -> String {
         SipEvent::InfoDigit { digit, .. } => format!("InfoDigit({digit})"),
         SipEvent::Registered { ext, expires_s, .. } => format!("Registered({ext},{expires_s})"),
         SipEvent::Unregistered { ext } => format!("Unregistered({ext})"),
+        SipEvent::Banned { source, .. } => format!("Banned({source})"),
+        SipEvent::Pardoned { source } => format!("Pardoned({source})"),
     }
 }
 
