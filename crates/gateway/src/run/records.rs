@@ -124,6 +124,7 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         ended_at: record.ended_at.map(|t| t.0),
         bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
+        ..CaseWrite::default()
     };
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
