@@ -16,7 +16,7 @@ use std::time::Duration;
 use baton_intake::Flow;
 
 use self::locate::Lines;
-pub use self::raw::Codec;
+pub use self::raw::{Codec, SttEngine};
 pub use self::sip::Sip;
 
 /// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
@@ -61,6 +61,7 @@ pub struct Media {
 #[derive(Debug, Clone)]
 pub struct Speech {
     pub models: PathBuf,
+    pub engine: SttEngine,
     pub stt_workers: usize,
     pub stt_threads: usize,
     pub tts_workers: usize,
@@ -215,6 +216,7 @@ impl Compiler<'_> {
             media,
             speech: Speech {
                 models: self.path(raw.speech.models),
+                engine: raw.speech.engine,
                 stt_workers: raw.speech.stt_workers,
                 stt_threads: raw.speech.stt_threads,
                 tts_workers: raw.speech.tts_workers,

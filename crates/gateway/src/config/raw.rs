@@ -135,11 +135,21 @@ pub enum Codec {
     Pcma,
 }
 
+/// Which engine hears: Moonshine (English), Whisper (many languages), or Moonshine where its files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SttEngine {
+    Auto,
+    Moonshine,
+    Whisper,
+}
+
 /// `[speech]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speech {
     pub models: PathBuf,
+    pub engine: SttEngine,
     pub stt_workers: usize,
     pub stt_threads: usize,
     pub tts_workers: usize,
@@ -150,6 +160,7 @@ impl Default for Speech {
     fn default() -> Self {
         Self {
             models: "media/models".into(),
+            engine: SttEngine::Auto,
             stt_workers: 1,
             stt_threads: 1,
             tts_workers: 1,
