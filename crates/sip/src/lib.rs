@@ -44,4 +44,5 @@ pub use endpoint::{Counters, Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};
 pub use ipnet::IpNet;
 pub use tls::{TlsError, TlsFiles};
+pub use trunk::check as check_trunks;
 pub use trunk::{Account, Bare, CallerId, Dial, HeaderRule, NumberRules, Rewrite, TrunkConfig, TrunkError, TrunkView};

@@ -15,8 +15,11 @@ use crate::StoreError;
 /// "Batn": tells a Baton store from other programs' databases.
 const APPLICATION_ID: i64 = 0x4261_746e;
 
-const STEPS: &[&str] =
-    &[include_str!("../migrations/0001_base.sql"), include_str!("../migrations/0002_people_of_the_house.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_base.sql"),
+    include_str!("../migrations/0002_people_of_the_house.sql"),
+    include_str!("../migrations/0003_locations.sql"),
+];
 
 /// Brings the schema to the latest version.
 pub(crate) async fn migrate(path: &Path, pool: &SqlitePool) -> Result<(), StoreError> {

@@ -28,48 +28,40 @@ pub struct Registration {
     pub instance: Option<String>,
     /// What the phone calls itself.
     pub user_agent: Option<String>,
+    /// Preference among its owner's contacts, in thousandths.
+    pub q: u16,
+    /// Route of requests to it (RFC 3327).
+    pub path: Vec<String>,
 }
 
 impl Store {
-    /// Adds or renews a binding.
-    pub async fn save_registration(&self, binding: &Registration) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO registrations
-               (aor, contact, source, expires_at, call_id, cseq, transport, instance, user_agent)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (aor, contact) DO UPDATE SET source = ?3, expires_at = ?4, call_id = ?5, cseq = ?6,
-               transport = ?7, instance = ?8, user_agent = ?9",
-        )
-        .bind(&binding.aor)
-        .bind(&binding.contact)
-        .bind(&binding.source)
-        .bind(stamp(binding.expires_at))
-        .bind(&binding.call_id)
-        .bind(binding.cseq)
-        .bind(&binding.transport)
-        .bind(&binding.instance)
-        .bind(&binding.user_agent)
-        .execute(&self.0.writes)
-        .await
-        .map_err(|e| self.fault(&e))?;
-        Ok(())
-    }
-
-    /// Removes a binding.
-    pub async fn remove_registration(&self, aor: &str, contact: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM registrations WHERE aor = ? AND contact = ?")
+    /// Puts these bindings of one address of record in place of all it had; none forgets it.
+    pub async fn set_registrations(&self, aor: &str, bindings: &[Registration]) -> Result<(), StoreError> {
+        let fault = |e: sqlx::Error| self.fault(&e);
+        let mut tx = self.begin().await?;
+        sqlx::query("DELETE FROM registrations WHERE aor = ?").bind(aor).execute(&mut *tx).await.map_err(fault)?;
+        for binding in bindings {
+            sqlx::query(
+                "INSERT INTO registrations
+                   (aor, contact, source, expires_at, call_id, cseq, transport, instance, user_agent, q, path)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )
             .bind(aor)
-            .bind(contact)
-            .execute(&self.0.writes)
+            .bind(&binding.contact)
+            .bind(&binding.source)
+            .bind(stamp(binding.expires_at))
+            .bind(&binding.call_id)
+            .bind(binding.cseq)
+            .bind(&binding.transport)
+            .bind(&binding.instance)
+            .bind(&binding.user_agent)
+            .bind(binding.q)
+            .bind(binding.path.join("\n"))
+            .execute(&mut *tx)
             .await
-            .map_err(|e| self.fault(&e))?;
-        Ok(())
-    }
-
-    /// Removes every binding of an address of record (`Contact: *`, RFC 3261 §10.2.2). Answers how many there were.
-    pub async fn remove_registrations(&self, aor: &str) -> Result<u64, StoreError> {
-        let query = sqlx::query("DELETE FROM registrations WHERE aor = ?").bind(aor);
-        Ok(query.execute(&self.0.writes).await.map_err(|e| self.fault(&e))?.rows_affected())
+            .map_err(fault)?;
+        }
+        tx.commit().await.map_err(fault)
     }
 
     /// The bindings that hold at `now`; the others are forgotten.
@@ -97,5 +89,7 @@ fn read(row: &SqliteRow) -> sqlx::Result<Registration> {
         transport: row.try_get("transport")?,
         instance: row.try_get("instance")?,
         user_agent: row.try_get("user_agent")?,
+        q: row.try_get("q")?,
+        path: row.try_get::<String, _>("path")?.lines().map(str::to_owned).collect(),
     })
 }

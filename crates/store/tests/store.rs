@@ -216,17 +216,23 @@ async fn registrations_hold_until_they_expire() {
         expires_at: at(expires),
         ..Registration::default()
     };
-    let desk = binding("sip:1001@10.0.0.1", "2026-11-24T11:00:00Z");
-    store.save_registration(&desk).await.unwrap();
-    store.save_registration(&binding("sip:1001@10.0.0.2", "2026-11-24T10:00:00Z")).await.unwrap();
-    store.save_registration(&binding("sip:1001@10.0.0.3", "2026-11-24T11:00:00Z")).await.unwrap();
-    store.remove_registration("sip:1001@baton", "sip:1001@10.0.0.3").await.unwrap();
+    let desk = Registration {
+        q: 500,
+        path: vec!["<sip:edge1;lr>".into(), "<sip:edge2;lr>".into()],
+        ..binding("sip:1001@10.0.0.1", "2026-11-24T11:00:00Z")
+    };
+    let gone = binding("sip:1001@10.0.0.3", "2026-11-24T11:00:00Z");
+    store.set_registrations("sip:1001@baton", &[desk.clone(), gone]).await.unwrap();
+    let short = binding("sip:1001@10.0.0.2", "2026-11-24T10:00:00Z");
+    store.set_registrations("sip:1001@baton", &[desk.clone(), short]).await.unwrap();
     drop(store);
     let store = Store::open(&path).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T10:00:00Z")).await.unwrap(), std::slice::from_ref(&desk));
     let renewed = Registration { expires_at: at("2026-11-24T12:00:00Z"), ..desk };
-    store.save_registration(&renewed).await.unwrap();
+    store.set_registrations("sip:1001@baton", std::slice::from_ref(&renewed)).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T11:30:00Z")).await.unwrap(), [renewed]);
+    store.set_registrations("sip:1001@baton", &[]).await.unwrap();
+    assert!(store.registrations(at("2026-11-24T11:30:00Z")).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod locate;
 pub mod raw;
 mod secrets;
 mod sip;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_crm::Known;
+use baton_crm::config::CrmConfig;
 use baton_intake::Flow;
 
 use self::locate::Lines;
@@ -34,7 +37,7 @@ pub struct Config {
     pub speech: Speech,
     pub store: PathBuf,
     pub seed: Option<PathBuf>,
-    pub crm_timeout: Duration,
+    pub crm: CrmConfig,
     pub http: Option<SocketAddr>,
     pub http_token: Option<String>,
     pub log: Log,
@@ -163,6 +166,29 @@ pub fn parse(name: &str, text: &str, base: &Path) -> Result<Config, Faults> {
     Compiler { name, lines: Lines::new(&text), base, faults: Vec::new() }.compile(raw)
 }
 
+/// The config's own words, for the CRM's mappings to be checked against.
+struct Words {
+    dispositions: BTreeSet<String>,
+    queues: BTreeSet<String>,
+    extensions: BTreeSet<String>,
+    slots: BTreeSet<String>,
+}
+
+impl Words {
+    fn of(raw: &raw::Raw) -> Self {
+        let flows = raw.flow.values().map(|flow| &flow.disposition);
+        let of_flows = flows.flat_map(|d| [&d.solved, &d.nothing_done, &d.callback, &d.unreached, &d.abandoned]);
+        let of_intents = raw.flow.values().flat_map(|flow| flow.intent.iter().map(|intent| &intent.solved));
+        let of_triggers = raw.trigger.iter().map(|trigger| &trigger.disposition);
+        Self {
+            dispositions: of_flows.chain(of_intents).chain(of_triggers).flatten().cloned().collect(),
+            queues: raw.queue.iter().map(|queue| queue.name.clone()).collect(),
+            extensions: raw.extension.iter().map(|extension| extension.number.clone()).collect(),
+            slots: raw.flow.values().flat_map(|flow| flow.slot.iter().map(|slot| slot.name.clone())).collect(),
+        }
+    }
+}
+
 struct Compiler<'a> {
     name: &'a str,
     lines: Lines,
@@ -173,6 +199,7 @@ struct Compiler<'a> {
 impl Compiler<'_> {
     fn compile(mut self, raw: raw::Raw) -> Result<Config, Faults> {
         let queues = self.queues(&raw);
+        let words = Words::of(&raw);
         let extensions = self.extensions(raw.extension);
         let queue_names: Vec<String> = queues.iter().map(|q| q.name.clone()).collect();
         let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
@@ -187,7 +214,8 @@ impl Compiler<'_> {
         };
         let dids = self.dids(raw.did, &flows);
         let media = self.media(raw.media);
-        let sip = self.sip(raw.sip);
+        let sip = self.sip(raw.sip, raw.trunk);
+        self.crm(&raw.crm, &words);
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),
             ("stt_threads", raw.speech.stt_threads, 16),
@@ -224,7 +252,7 @@ impl Compiler<'_> {
             },
             store: self.path(raw.store.path),
             seed: raw.store.seed.map(|p| self.path(p)),
-            crm_timeout: Duration::from_millis(raw.crm.timeout_ms),
+            crm: raw.crm,
             http,
             http_token: raw.http.token,
             log: Log { filter: raw.log.filter, json: raw.log.json },
@@ -373,6 +401,17 @@ impl Compiler<'_> {
             }
         }
         out
+    }
+
+    fn crm(&mut self, crm: &CrmConfig, words: &Words) {
+        let [dispositions, queues, extensions, slots] =
+            [&words.dispositions, &words.queues, &words.extensions, &words.slots]
+                .map(|list| list.iter().map(String::as_str).collect::<Vec<_>>());
+        let known = Known { dispositions: &dispositions, queues: &queues, extensions: &extensions, slots: &slots };
+        for fault in crm.check(&known) {
+            let path: Vec<&str> = fault.key.split('.').collect();
+            self.fault(&path, format!("{}: {}", fault.key, fault.what), fault.hint);
+        }
     }
 
     fn path(&self, path: PathBuf) -> PathBuf {

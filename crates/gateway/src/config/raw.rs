@@ -21,11 +21,13 @@ pub struct Raw {
     #[serde(default)]
     pub store: Store,
     #[serde(default)]
-    pub crm: Crm,
+    pub crm: baton_crm::config::CrmConfig,
     #[serde(default)]
     pub http: Http,
     #[serde(default)]
     pub log: Log,
+    #[serde(default)]
+    pub trunk: Vec<Trunk>,
     #[serde(default)]
     pub extension: Vec<Extension>,
     #[serde(default)]
@@ -59,6 +61,8 @@ pub struct Sip {
     pub client_required: bool,
     pub trust: Option<PathBuf>,
     pub ws_origins: Vec<String>,
+    pub known_callers_only: bool,
+    pub qualify_s: u64,
     pub defence: Defence,
 }
 
@@ -81,6 +85,8 @@ impl Default for Sip {
             client_required: false,
             trust: None,
             ws_origins: Vec::new(),
+            known_callers_only: false,
+            qualify_s: 60,
             defence: Defence::default(),
         }
     }
@@ -184,28 +190,6 @@ impl Default for Store {
     }
 }
 
-/// `[crm]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Crm {
-    pub kind: CrmKind,
-    /// How long one request may take before it counts as failed.
-    pub timeout_ms: u64,
-}
-
-impl Default for Crm {
-    fn default() -> Self {
-        Self { kind: CrmKind::Embedded, timeout_ms: 2_000 }
-    }
-}
-
-/// Which system of record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CrmKind {
-    Embedded,
-}
-
 /// `[http]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -233,6 +217,86 @@ impl Default for Log {
     fn default() -> Self {
         Self { filter: "info,ort=warn".into(), json: false }
     }
+}
+
+/// `[[trunk]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    pub name: String,
+    #[serde(default)]
+    pub sources: Vec<String>,
+    #[serde(default)]
+    pub challenge: bool,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub registrar: Option<String>,
+    pub domain: Option<String>,
+    #[serde(default)]
+    pub targets: Vec<String>,
+    #[serde(default = "Trunk::health")]
+    pub health_s: u64,
+    #[serde(default = "Trunk::answer_within")]
+    pub answer_within_s: u64,
+    #[serde(default)]
+    pub channels: usize,
+    #[serde(default)]
+    pub calls_per_s: u32,
+    #[serde(default)]
+    pub numbers: Numbers,
+    #[serde(default)]
+    pub dids: BTreeMap<String, String>,
+    pub caller_id: Option<String>,
+    #[serde(default)]
+    pub caller_id_always: bool,
+    #[serde(default)]
+    pub asserted: bool,
+    #[serde(default)]
+    pub set_headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub remove_headers: Vec<String>,
+}
+
+impl Trunk {
+    fn health() -> u64 {
+        60
+    }
+    fn answer_within() -> u64 {
+        5
+    }
+}
+
+/// `[trunk.numbers]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Numbers {
+    pub country: Option<String>,
+    pub national_prefix: Option<String>,
+    pub international_prefix: Option<String>,
+    pub bare: BareNumber,
+    pub rewrite: BTreeMap<String, String>,
+    pub dial: DialForm,
+}
+
+/// What digits with neither prefix are.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BareNumber {
+    #[default]
+    Unknown,
+    National,
+    International,
+}
+
+/// How numbers are written towards the trunk.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DialForm {
+    #[default]
+    Plus,
+    Digits,
+    National,
+    International,
 }
 
 /// `[[extension]]`

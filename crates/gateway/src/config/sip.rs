@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use baton_sip::{Defence, Listen, TlsFiles, Transport};
+use baton_sip::{Defence, Listen, TlsFiles, Transport, TrunkConfig};
 
 use super::{Compiler, raw};
 
@@ -17,11 +17,14 @@ pub struct Sip {
     pub session_expires: Option<Duration>,
     pub tls: Option<TlsFiles>,
     pub ws_origins: Vec<String>,
+    pub known_callers_only: bool,
+    pub qualify: Option<Duration>,
     pub defence: Defence,
+    pub trunks: Vec<TrunkConfig>,
 }
 
 impl Compiler<'_> {
-    pub(super) fn sip(&mut self, raw: raw::Sip) -> Sip {
+    pub(super) fn sip(&mut self, raw: raw::Sip, trunks: Vec<raw::Trunk>) -> Sip {
         let mut listen = Vec::new();
         for (transport, addrs) in [
             (Transport::Udp, &raw.udp),
@@ -44,6 +47,7 @@ impl Compiler<'_> {
         }
         let tls = self.tls(&raw);
         let defence = self.defence(&raw.defence);
+        let trunks = self.trunks(trunks, &raw.domain);
         Sip {
             listen,
             advertised: raw.advertised,
@@ -52,7 +56,10 @@ impl Compiler<'_> {
             session_expires: raw.session_expires_s.map(Duration::from_secs),
             tls,
             ws_origins: raw.ws_origins,
+            known_callers_only: raw.known_callers_only,
+            qualify: (raw.qualify_s > 0).then(|| Duration::from_secs(raw.qualify_s)),
             defence,
+            trunks,
         }
     }
 

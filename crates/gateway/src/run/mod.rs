@@ -6,6 +6,7 @@ mod desk;
 mod http;
 mod journal;
 mod lines;
+mod locations;
 mod metrics;
 mod records;
 mod secrets;
@@ -19,9 +20,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use baton_agents::Pool;
-use baton_crm::{Crm, Embedded, Outbox};
+use baton_crm::Outbox;
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
-use baton_sip::{SipCommand, SipConfig, SipEvent};
+use baton_sip::{Registration, SipCommand, SipConfig, SipEvent, TrunkState};
 use baton_store::Store;
 use dashmap::DashMap;
 use tokio::io::unix::AsyncFd;
@@ -48,6 +49,8 @@ pub enum StartError {
     Seed { path: PathBuf, cause: String },
     #[error("cannot load the hold music, {path}: {cause}\n    give another file under [media] hold_music, or remove the key", path = .path.display())]
     HoldMusic { path: PathBuf, cause: String },
+    #[error("{0}: {1}\n    {2}")]
+    Crm(String, String, String),
     #[error(transparent)]
     Media(#[from] baton_media::MediaStartError),
     #[error(transparent)]
@@ -87,6 +90,7 @@ struct Gateway {
     config: Config,
     shared: Arc<Shared>,
     sip_events: mpsc::Receiver<SipEvent>,
+    keeper: locations::Keeper,
     draining: Arc<AtomicBool>,
     drain_asked: mpsc::Receiver<()>,
 }
@@ -108,8 +112,9 @@ impl Gateway {
         let speech = speech::start(&config)?;
         let passwords = secrets::passwords(&config)?;
 
-        let crm: Arc<dyn Crm> = Arc::new(Embedded::new(store.clone()));
-        let outbox = Outbox::start(store.clone(), Arc::clone(&crm), config.crm_timeout).await?;
+        let crm = config.crm.connect(&store).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
+        let write_timeout = Duration::from_millis(config.crm.timeout_ms);
+        let outbox = Outbox::start(store.clone(), Arc::clone(&crm), write_timeout).await?;
         let http = match config.http {
             Some(addr) => Some((http::bind(addr).await.map_err(|cause| StartError::Http { addr, cause })?, addr)),
             None => None,
@@ -122,7 +127,8 @@ impl Gateway {
             pin: config.media.pin,
             silence_limit: config.media.silence_limit,
         })?;
-        let (sip, sip_events) = baton_sip::start(sip_config(&config, &passwords)).await?;
+        let (sip, sip_events) =
+            baton_sip::start(sip_config(&config, &passwords, locations::kept(&store).await?)).await?;
 
         let desk = desk::start(Pool::new(config.queues.iter().map(|q| (q.name.clone(), q.agents.clone(), q.wrap_up))));
         let shared = Arc::new(Shared {
@@ -158,7 +164,8 @@ impl Gateway {
             tokio::spawn(http::serve(listener, api));
         }
         say(&banner(&config, &passwords));
-        Ok(Self { config, shared, sip_events, draining, drain_asked })
+        let keeper = locations::keeper(shared.store.clone());
+        Ok(Self { config, shared, sip_events, keeper, draining, drain_asked })
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
@@ -252,7 +259,7 @@ impl Gateway {
                     // Who withholds their number is nobody to look up (RFC 3323).
                     from: if details.anonymous { String::new() } else { from.asserted.unwrap_or(from.user) },
                     to: to.user,
-                    trunk: source.ip().to_string(),
+                    trunk: details.trunk.unwrap_or_else(|| source.ip().to_string()),
                     offer: sdp,
                     flow: Arc::clone(flow),
                 };
@@ -266,6 +273,10 @@ impl Gateway {
                 info!(extension = ext, "no longer registered");
                 self.shared.tell_desk(desk::Request::Unregistered { extension: ext });
             }
+            SipEvent::Registrations { ext, contacts } => locations::keep(&self.keeper, ext, contacts),
+            SipEvent::Banned { source, .. } => warn!(%source, "banned for a while: too many failures"),
+            SipEvent::Pardoned { source } => info!(%source, "no longer banned"),
+            SipEvent::Trunk { name, state } => tell_trunk(&name, state),
             event => {
                 let inbox = event.leg().and_then(|leg| self.shared.by_leg.get(&leg).map(|entry| entry.value().clone()));
                 if let Some(inbox) = inbox {
@@ -273,6 +284,17 @@ impl Gateway {
                 }
             }
         }
+    }
+}
+
+fn tell_trunk(trunk: &str, state: TrunkState) {
+    match state {
+        TrunkState::Registered { expires_s } => info!(trunk, expires_s, "registered at the provider"),
+        TrunkState::Unregistered { code, reason, retry_s } => {
+            warn!(trunk, code, reason, retry_s, "not registered at the provider");
+        }
+        TrunkState::TargetUp { target } => info!(trunk, target, "the target answers again"),
+        TrunkState::TargetDown { target } => warn!(trunk, target, "the target does not answer"),
     }
 }
 
@@ -324,7 +346,7 @@ fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
     }
 }
 
-fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
+fn sip_config(config: &Config, passwords: &secrets::Passwords, restore: Vec<Registration>) -> SipConfig {
     let sip = config.sip.clone();
     SipConfig {
         listen: sip.listen,
@@ -334,6 +356,11 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
         tls: sip.tls,
         ws_origins: sip.ws_origins,
         defence: sip.defence,
+        trunks: sip.trunks,
+        known_callers_only: sip.known_callers_only,
+        qualify: sip.qualify,
+        tell_registrations: true,
+        restore,
         extensions: passwords.sip_extensions(&sip.domain),
         domain: sip.domain,
         user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
