@@ -4,6 +4,7 @@ mod calls;
 mod early;
 mod forks;
 mod hostile;
+mod ladder;
 mod races;
 mod refer;
 mod register;
