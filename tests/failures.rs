@@ -58,6 +58,18 @@ fn what_cannot_start_says_why_and_what_to_do() {
         &["BATON_TEST_NOT_SET", "export"],
     );
     refused("run", "no-models", |t| t.replace("models = \"", "models = \"/nonexistent"), &["baton models fetch"]);
+    refused(
+        "check",
+        "no-certificate",
+        |t| t.replacen("[sip]", "[sip]\ntls = [\"127.0.0.1:5061\"]", 1),
+        &["baton.toml:", "certificate", "privkey.pem"],
+    );
+    refused(
+        "check",
+        "no-network",
+        |t| t.replacen("[sip.defence]", "[sip.defence]\ntrusted = [\"elsewhere\"]", 1),
+        &["elsewhere", "203.0.113.0/24"],
+    );
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     refused("run", "port-in-use", |t| t.replacen("udp = [\"", &format!("udp = [\"{addr}\", \""), 1), &[&addr]);

@@ -9,6 +9,7 @@ use crate::defence::Defence;
 use crate::details::{CallDetails, ReferId, ReferStep, ReferTarget};
 use crate::hep::HepConfig;
 use crate::tls::TlsFiles;
+use crate::trunk::TrunkConfig;
 
 /// One SIP leg: a dialog, or what is on its way to become one. Legs we place come from `SipHandle::new_leg`, legs
 /// that come in are numbered by the endpoint; the two never collide.
@@ -187,6 +188,18 @@ pub struct SipConfig {
     pub udp_max: usize,
     /// Bounds for each source, and bans.
     pub defence: Defence,
+    /// Carriers and PBXs.
+    pub trunks: Vec<TrunkConfig>,
+    /// Only trunks and registered phones may call; all others have to prove a trunk's password. Off, anybody may who calls
+    /// a number of ours.
+    pub known_callers_only: bool,
+    /// How often contacts are asked by OPTIONS whether they are there, which also keeps a NAT's door open; those that
+    /// answered once and do no longer are not called. `None` asks nobody.
+    pub qualify: Option<Duration>,
+    /// Tell of every change by [`SipEvent::Registrations`], to be kept over a restart.
+    pub tell_registrations: bool,
+    /// What was kept, with the seconds that are left.
+    pub restore: Vec<Registration>,
 }
 
 impl Default for SipConfig {
@@ -206,6 +219,11 @@ impl Default for SipConfig {
             ws_origins: Vec::new(),
             udp_max: 1_300,
             defence: Defence::default(),
+            trunks: Vec::new(),
+            known_callers_only: false,
+            qualify: None,
+            tell_registrations: false,
+            restore: Vec::new(),
         }
     }
 }
@@ -249,6 +267,64 @@ pub struct ContactView {
     pub transport: Transport,
     /// Its User-Agent.
     pub user_agent: Option<String>,
+    /// Whether it may be called: it answers when asked, or was never asked.
+    pub reachable: bool,
+}
+
+/// One contact of an extension with all that must be known to call it after a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Whose.
+    pub ext: String,
+    /// Contact URI.
+    pub contact: String,
+    /// `+sip.instance`, by which a phone that comes back from elsewhere replaces its former self.
+    pub instance: Option<String>,
+    /// Preference in thousandths, 0 to 1000.
+    pub q: u16,
+    /// Route of requests to it (RFC 3327).
+    pub path: Vec<String>,
+    /// Its User-Agent.
+    pub user_agent: Option<String>,
+    /// Over what it is called.
+    pub transport: Transport,
+    /// Where it is called.
+    pub source: SocketAddr,
+    /// Seconds left.
+    pub expires_s: u32,
+    /// Call-ID of its REGISTER.
+    pub call_id: String,
+    /// CSeq of its REGISTER: an older one changes nothing.
+    pub cseq: u32,
+}
+
+/// What changed about a trunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrunkState {
+    /// We are registered at its provider, for so many seconds, and will refresh that.
+    Registered {
+        /// Seconds granted.
+        expires_s: u32,
+    },
+    /// We are not, or no longer.
+    Unregistered {
+        /// What the provider answered; 408 nothing, 503 it cannot be reached.
+        code: u16,
+        /// In words for an admin.
+        reason: String,
+        /// Seconds until the next try.
+        retry_s: u64,
+    },
+    /// A target answers again.
+    TargetUp {
+        /// Its URI.
+        target: String,
+    },
+    /// A target answers no longer: calls try the others first.
+    TargetDown {
+        /// Its URI.
+        target: String,
+    },
 }
 
 /// What the endpoint tells.
@@ -363,7 +439,7 @@ pub enum SipEvent {
         /// How long it was pressed, milliseconds, where dtmf-relay says so.
         duration_ms: Option<u16>,
     },
-    /// A contact was registered or refreshed.
+    /// A contact was registered, refreshed, restored, or answers again.
     Registered {
         /// Whose.
         ext: String,
@@ -372,7 +448,14 @@ pub enum SipEvent {
         /// Seconds granted.
         expires_s: u32,
     },
-    /// An extension's last contact is gone.
+    /// All contacts an extension has now, after any of them came, was refreshed or went; only if asked for.
+    Registrations {
+        /// Whose.
+        ext: String,
+        /// What it has; none is to be forgotten.
+        contacts: Vec<Registration>,
+    },
+    /// An extension's last contact is gone, or answers no longer.
     Unregistered {
         /// Whose.
         ext: String,
@@ -385,6 +468,13 @@ pub enum SipEvent {
         ban: Duration,
         /// The failures counted.
         failures: u32,
+    },
+    /// Something changed about a trunk.
+    Trunk {
+        /// Its name.
+        name: String,
+        /// What.
+        state: TrunkState,
     },
     /// A ban is over.
     Pardoned {
@@ -409,7 +499,12 @@ impl SipEvent {
             | Self::Refer { leg, .. }
             | Self::Referral { leg, .. }
             | Self::InfoDigit { leg, .. } => Some(*leg),
-            Self::Registered { .. } | Self::Unregistered { .. } | Self::Banned { .. } | Self::Pardoned { .. } => None,
+            Self::Registered { .. }
+            | Self::Registrations { .. }
+            | Self::Unregistered { .. }
+            | Self::Banned { .. }
+            | Self::Trunk { .. }
+            | Self::Pardoned { .. } => None,
         }
     }
 }
@@ -470,6 +565,23 @@ pub enum SipCommand {
         /// `sip:` URI.
         uri: String,
         /// User part of From.
+        from_user: String,
+        /// Display name of From.
+        from_display: Option<String>,
+        /// More header fields.
+        headers: Vec<(String, String)>,
+        /// Our offer.
+        sdp: String,
+    },
+    /// Calls a number by a trunk, at the first of its targets that works.
+    InviteTrunk {
+        /// A new leg.
+        leg: LegId,
+        /// Its name.
+        trunk: String,
+        /// The number, in E.164 where it is one; the trunk's rules say how it is dialled.
+        number: String,
+        /// The caller's number; empty takes the trunk's own.
         from_user: String,
         /// Display name of From.
         from_display: Option<String>,
@@ -572,6 +684,7 @@ impl SipCommand {
             | Self::Reject { leg, .. }
             | Self::Invite { leg, .. }
             | Self::InviteUri { leg, .. }
+            | Self::InviteTrunk { leg, .. }
             | Self::Progress { leg, .. }
             | Self::Cancel { leg }
             | Self::CancelFor { leg, .. }

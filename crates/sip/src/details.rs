@@ -28,6 +28,8 @@ pub struct CallDetails {
     pub referred_by: Option<Party>,
     /// The established leg of ours this call is to take the place of (RFC 3891). Answer the new one, then end that.
     pub replaces: Option<LegId>,
+    /// The trunk the call came by, known by its source or its password.
+    pub trunk: Option<String>,
 }
 
 /// One Diversion value.
@@ -163,6 +165,7 @@ pub(crate) fn of_invite(headers: &Headers) -> CallDetails {
         user_to_user: values(&wire::named("User-to-User")).iter().filter_map(|v| user_to_user(v)).collect(),
         referred_by: headers.value(&HeaderName::ReferredBy).and_then(|v| named_party(&v)),
         replaces: None,
+        trunk: None,
     }
 }
 

@@ -20,6 +20,7 @@ use crate::owner::{Order, Owner};
 use crate::sockets;
 use crate::stream::Kit;
 use crate::tls::{Tls, TlsError};
+use crate::trunk::{self, TrunkError, TrunkView};
 
 /// Messages that may wait for the owner.
 const ARRIVALS: usize = 4_096;
@@ -53,6 +54,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A trunk's configuration is wrong.
+    #[error(transparent)]
+    Trunk(#[from] TrunkError),
     /// The config names no listener.
     #[error("no SIP listener is configured")]
     NoListener,
@@ -90,6 +94,7 @@ pub(crate) struct Shared {
     pub listeners: Vec<Listener>,
     pub contacts: RwLock<HashMap<String, Vec<ContactView>>>,
     pub view: RwLock<View>,
+    pub trunks: RwLock<Vec<TrunkView>>,
 }
 
 /// What the owner last saw.
@@ -173,6 +178,11 @@ impl SipHandle {
         self.shared.draining.store(on, Ordering::Relaxed);
     }
 
+    /// How the trunks are.
+    pub fn trunks(&self) -> Vec<TrunkView> {
+        self.shared.trunks.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// How full the tables are.
     pub fn sizes(&self) -> Sizes {
         self.view().sizes
@@ -197,10 +207,12 @@ impl SipHandle {
 }
 
 /// Binds every listener, then starts serving.
-pub async fn start(config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<SipEvent>), StartError> {
+pub async fn start(mut config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<SipEvent>), StartError> {
     if config.listen.is_empty() {
         return Err(StartError::NoListener);
     }
+    trunk::check(&config.trunks)?;
+    config.defence.trusted.extend(config.trunks.iter().flat_map(|t| t.sources.iter().copied()));
     let tls = config.tls.clone().map(Tls::load).transpose()?;
     if tls.is_none() && config.listen.iter().any(|l| l.transport.is_secure()) {
         return Err(TlsError::NotConfigured.into());
@@ -220,6 +232,7 @@ pub async fn start(config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<SipEv
         listeners: listeners.clone(),
         contacts: RwLock::default(),
         view: RwLock::default(),
+        trunks: RwLock::default(),
     });
     let (arrivals_in, arrivals) = mpsc::channel(ARRIVALS);
     let (commands_in, commands) = mpsc::channel(COMMANDS);

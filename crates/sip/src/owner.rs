@@ -4,6 +4,7 @@
 //! decides nothing of SIP. What must always hold: nobody waits for the owner but peers on connections, and the owner waits
 //! for nobody: datagrams and events that find no room are dropped, counted, or refused with 503.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +30,8 @@ use crate::wire;
 
 /// Names kept for the certificates of peers they were looked up for.
 const NAMES: usize = 4_096;
+/// Addresses of one name that are used.
+const ADDRESSES: usize = 8;
 /// Messages waiting from which on new work is refused with 503.
 const CROWDED: usize = 2_048;
 
@@ -56,6 +59,8 @@ pub(crate) enum Arrival {
     ConnectFailed(ConnectionId, Flow, String),
     /// A host name was looked up for this command.
     Resolved(SipCommand, String, Option<SocketAddr>),
+    /// A host name was looked up for the core.
+    LookedUp(String, u16, Vec<SocketAddr>),
 }
 
 /// The owner of the core.
@@ -109,6 +114,8 @@ impl Owner {
     pub async fn run(mut self, mut arrivals: mpsc::Receiver<Arrival>, mut commands: mpsc::Receiver<Order>) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut orders = Vec::with_capacity(BATCH);
+        self.carry_out(Instant::now());
+        self.publish(Instant::now()); // what was restored
         loop {
             let deadline = self.core.next_deadline();
             tokio::select! {
@@ -188,7 +195,23 @@ impl Owner {
                 }
                 self.core.command_to(now, command, addr);
             }
+            Arrival::LookedUp(host, port, addrs) => {
+                for addr in &addrs {
+                    self.note_name(*addr, host.clone());
+                }
+                self.core.looked_up(now, &host, port, &addrs);
+            }
         }
+    }
+
+    fn look_up(&self, host: String, port: u16) {
+        let (arrivals, shared) = (self.kit.arrivals.clone(), Arc::clone(&self.shared));
+        tokio::spawn(async move {
+            let reached = |addr: &SocketAddr| shared.listeners.iter().any(|l| l.reaches(addr.ip()));
+            let found = lookup_host((host.as_str(), port)).await;
+            let addrs = found.map(|found| found.filter(reached).take(ADDRESSES).collect()).unwrap_or_default();
+            let _ = arrivals.send(Arrival::LookedUp(host, port, addrs)).await;
+        });
     }
 
     fn note_name(&mut self, addr: SocketAddr, name: String) {
@@ -231,6 +254,7 @@ impl Owner {
                 }
                 CoreOutput::Close(id) => self.close(id),
                 CoreOutput::Alias(id, addr) => self.alias(id, addr),
+                CoreOutput::LookUp(host, port) => self.look_up(host, port),
             }
         }
     }
@@ -301,10 +325,9 @@ impl Owner {
     /// live connection has.
     fn alias(&mut self, id: ConnectionId, addr: SocketAddr) {
         let Some(connection) = self.connections.get_mut(&id).filter(|c| c.alias.is_none()) else { return };
-        let key = (connection.transport, addr);
-        if !self.by_peer.contains_key(&key) {
+        if let Entry::Vacant(free) = self.by_peer.entry((connection.transport, addr)) {
             connection.alias = Some(addr);
-            self.by_peer.insert(key, id);
+            free.insert(id);
         }
     }
 
@@ -347,6 +370,9 @@ impl Owner {
             }
         }
         let view = View { sizes: self.core.sizes(), connections: self.connections.len(), core: self.core.counters() };
+        if self.core.take_trunks_changed() {
+            *self.shared.trunks.write().unwrap_or_else(PoisonError::into_inner) = self.core.trunks();
+        }
         *self.shared.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
 }

@@ -20,6 +20,9 @@ use crate::flow::{Flow, Listener};
 use crate::owner::Arrival;
 use crate::stun;
 
+/// Bytes of datagrams that may wait in the system.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
 /// A bound socket.
 pub(crate) enum Socket {
     Udp(Arc<UdpSocket>),
@@ -35,6 +38,9 @@ pub(crate) async fn bind(listen: Listen, advertised: Option<IpAddr>) -> Result<(
     let (socket, bound) = match listen.transport {
         Transport::Udp => {
             let socket = UdpSocket::bind(listen.bind).await.map_err(failed)?;
+            // The system's default holds some 250 messages, which thousands of calls a second fill in a blink. It grants
+            // less where its own limit (net.core.rmem_max) is lower; that is no reason not to start.
+            let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
             let bound = socket.local_addr().map_err(failed)?;
             (Socket::Udp(Arc::new(socket)), bound)
         }

@@ -1,6 +1,6 @@
 //! TLS, WebSocket, keepalives, and the choice between UDP and TCP, on real sockets of loopback.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is a failed test")]
+#![expect(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod support;
 

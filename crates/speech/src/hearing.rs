@@ -257,7 +257,7 @@ impl Listener {
         }
         (self.events)(match result {
             Ok(t) if t.text.trim().is_empty() => HearEvent::NothingHeard,
-            Ok(t) => HearEvent::Utterance { text: t.text, confidence: t.confidence, ended, endpointed, decoded },
+            Ok(t) => HearEvent::Utterance { text: t.text, confidence: t.confidence, words: t.words, ended, endpointed, decoded },
             Err(e) => HearEvent::Failed(e),
         });
     }

@@ -53,6 +53,17 @@ pub struct Transcript {
     pub text: String,
     /// 0 to 1.
     pub confidence: f32,
+    /// Word by word, in order, where the engine tells.
+    pub words: Vec<Word>,
+}
+
+/// One word heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Word {
+    /// As in the transcript, its punctuation included.
+    pub text: String,
+    /// 0 to 1: how sure the engine is of its least sure part.
+    pub confidence: f32,
 }
 
 /// Why nothing was transcribed.
@@ -130,6 +141,8 @@ pub enum HearEvent {
         text: String,
         /// 0 to 1.
         confidence: f32,
+        /// Word by word, where the engine tells.
+        words: Vec<Word>,
         /// When the last voiced audio ended.
         ended: Instant,
         /// When the turn was held to be over.

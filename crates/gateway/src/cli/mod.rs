@@ -78,8 +78,7 @@ pub fn refuse(cause: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn summary(config: &config::Config) -> String {
-    let listeners: Vec<String> =
-        config.udp.iter().map(|a| format!("udp {a}")).chain(config.tcp.iter().map(|a| format!("tcp {a}"))).collect();
+    let listeners: Vec<String> = config.sip.listen.iter().map(|l| format!("{} {}", l.transport, l.bind)).collect();
     let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
     let queues: Vec<String> = config.queues.iter().map(|q| format!("{} ({})", q.name, q.agents.join(", "))).collect();
     format!(

@@ -48,6 +48,8 @@ pub struct Now {
     pub calls_live: usize,
     pub outbox_depth: u64,
     pub media: MediaCounters,
+    pub sip: baton_sip::Counters,
+    pub sizes: baton_sip::Sizes,
 }
 
 impl Metrics {
@@ -124,10 +126,16 @@ impl Metrics {
     /// What the rooms say at this moment.
     fn asked(&self, now: &Now) -> Registry {
         let mut to = Registry::with_prefix("baton");
-        let media = &now.media;
+        let (media, sip, sizes) = (&now.media, &now.sip, &now.sizes);
         for (name, help, value) in [
             ("calls_live", "Calls in progress", now.calls_live as u64),
             ("crm_outbox_depth", "CRM writes not yet acknowledged", now.outbox_depth),
+            ("sip_transactions", "Client and server transactions in memory", sizes.transactions as u64),
+            ("sip_dialogs", "Dialogs in memory", sizes.dialogs as u64),
+            ("sip_legs", "Legs in memory", sizes.legs as u64),
+            ("sip_registrations", "Registered contacts", sizes.bindings as u64),
+            ("sip_connections", "Stream connections", sip.connections as u64),
+            ("sip_banned", "Sources banned now", sip.banned as u64),
             ("media_worst_tick_late_microseconds", "Worst lateness of a media tick", media.worst_late_us),
         ] {
             to.register(name, help, ConstGauge::<u64>::new(value));
@@ -138,6 +146,12 @@ impl Metrics {
                 "Events dropped because a call's inbox was full",
                 self.call_events_lost.load(Ordering::Relaxed),
             ),
+            ("sip_dropped", "Datagrams dropped because the front end did not keep up", sip.dropped),
+            ("sip_limited", "Messages and connections of sources that sent too many", sip.limited),
+            ("sip_shed", "Requests answered 503 before any state was made", sip.shed),
+            ("sip_failures", "Failed registrations and calls counted against their source", sip.failures),
+            ("sip_ignored", "Messages of banned sources", sip.ignored),
+            ("sip_bans", "Bans", sip.bans),
             ("media_ticks", "Media ticks that ran", media.ticks),
             ("media_ticks_late", "Media ticks that ran 5 ms late or more", media.ticks_late),
             ("media_malformed", "Datagrams that were no RTP or RTCP", media.malformed),
@@ -181,7 +195,13 @@ mod tests {
         metrics.taken();
         metrics.reply.observe(0.7);
         metrics.transfers.get_or_create(&Escalation { trigger: "distress".into(), outcome: "joined" }).inc();
-        let now = Now { calls_live: 2, outbox_depth: 0, media: MediaCounters::default() };
+        let now = Now {
+            calls_live: 2,
+            outbox_depth: 0,
+            media: MediaCounters::default(),
+            sip: Default::default(),
+            sizes: Default::default(),
+        };
         let text = metrics.text(&now).unwrap();
         for line in [
             "baton_calls_total 1",

@@ -21,7 +21,7 @@ use std::time::Duration;
 use baton_agents::Pool;
 use baton_crm::{Crm, Embedded, Outbox};
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
-use baton_sip::{Listen, SipCommand, SipConfig, SipEvent, Transport};
+use baton_sip::{SipCommand, SipConfig, SipEvent};
 use baton_store::Store;
 use dashmap::DashMap;
 use tokio::io::unix::AsyncFd;
@@ -135,7 +135,7 @@ impl Gateway {
             desk,
             hold_music,
             codecs: config.media.codecs.clone(),
-            domain: config.domain.clone(),
+            domain: config.sip.domain.clone(),
             api: config.http,
             metrics: metrics::Metrics::new(),
             changes: broadcast::Sender::new(256),
@@ -207,11 +207,14 @@ impl Gateway {
         }
     }
 
-    /// Reads the flows, triggers and briefings again; live calls keep the ones they began with. A config with faults changes
+    /// Reads the flows, triggers, briefings and TLS files again; live calls keep the ones they began with. A config with faults changes
     /// nothing. What else is in the file takes a restart.
     fn reload(&mut self, file: Option<&Path>) {
         match crate::config::load(file) {
             Ok(new) => {
+                if let Err(e) = self.shared.sip.reload_tls() {
+                    warn!(error = %e, "the certificate in use stays");
+                }
                 let mut kept = Vec::new();
                 for (number, flow) in new.dids {
                     match self.config.dids.get_mut(&number) {
@@ -224,7 +227,7 @@ impl Gateway {
                 }
                 let prompts = self.config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>();
                 self.shared.speech.preload(&prompts);
-                info!("flows, triggers and briefings are read again; new calls follow them");
+                info!("flows, triggers, briefings and certificates are read again; new calls follow them");
             }
             Err(faults) => warn!("the config has faults, the one in use stays:\n{faults}"),
         }
@@ -322,17 +325,18 @@ fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
 }
 
 fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
-    let listen = |addrs: &[std::net::SocketAddr], transport| {
-        addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>()
-    };
-    let mut all = listen(&config.udp, Transport::Udp);
-    all.extend(listen(&config.tcp, Transport::Tcp));
+    let sip = config.sip.clone();
     SipConfig {
-        listen: all,
-        domain: config.domain.clone(),
-        sha256: config.digest_sha256,
+        listen: sip.listen,
+        advertised: sip.advertised,
+        sha256: sip.digest_sha256,
+        session_expires: sip.session_expires,
+        tls: sip.tls,
+        ws_origins: sip.ws_origins,
+        defence: sip.defence,
+        extensions: passwords.sip_extensions(&sip.domain),
+        domain: sip.domain,
         user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
-        extensions: passwords.sip_extensions(&config.domain),
         numbers: config.dids.keys().cloned().collect(),
         ..SipConfig::default()
     }
@@ -341,11 +345,8 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
 fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
     let mut text = String::from("baton is ready\n");
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
-    for addr in &config.udp {
-        line("SIP", format!("udp {addr}"));
-    }
-    for addr in &config.tcp {
-        line("SIP", format!("tcp {addr}"));
+    for listen in &config.sip.listen {
+        line("SIP", format!("{} {}", listen.transport, listen.bind));
     }
     line("RTP", format!("{} ports {}-{}", config.media.bind, config.media.ports.0, config.media.ports.1));
     for (number, flow) in &config.dids {
@@ -353,7 +354,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             "call",
             format!(
                 "sip:{number}@{} (flow {})",
-                config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string),
+                config.sip.listen.first().map_or_else(String::new, |l| l.bind.to_string()),
                 flow.name()
             ),
         );
@@ -367,7 +368,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             ),
             _ => "password as configured".into(),
         };
-        line("register", format!("{}@{}, {password}", extension.number, config.domain));
+        line("register", format!("{}@{}, {password}", extension.number, config.sip.domain));
     }
     if let Some(addr) = config.http {
         line("API", format!("http://{addr}/api/v1/calls"));

@@ -125,6 +125,7 @@ pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         ended_at: record.ended_at.map(|t| t.0),
         bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
+        ..CaseWrite::default()
     };
     if let Err(e) = shared.outbox.enqueue(&case).await {
         error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");

@@ -33,6 +33,9 @@ impl Core {
     /// Counts a failure against its source.
     pub(super) fn suspect(&mut self, now: Instant, flow: Flow) {
         self.counters.failures += 1;
+        if self.trunks.of_source(flow.remote.ip()).is_some() {
+            return;
+        }
         let Some(ban) = self.bans.failed(now, flow.remote.ip()) else { return };
         let (source, failures) = (ban.source, ban.failures);
         let seconds = (ban.until - now).as_secs();

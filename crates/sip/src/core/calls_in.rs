@@ -18,12 +18,18 @@ use crate::wire::{self, HeaderName, Message, Method, Request, Response};
 impl Core {
     /// An INVITE outside of any dialog.
     pub(super) fn on_invite(&mut self, now: Instant, flow: Flow, request: &Request) {
-        let called = wire::user_text(&request.uri);
+        let mut called = wire::user_text(&request.uri);
         let full = self.legs.len() >= self.config.limits.legs || self.congested;
         if full || self.draining {
             let why = if self.draining { "Draining" } else { "Overloaded" };
             info!(from = %flow.remote, called, why, "call refused with 503");
             return self.reply(flow, request, 503, why, &[(HeaderName::RetryAfter, if full { "5" } else { "60" })]);
+        }
+        let Ok(trunk) = self.trunk_of(now, flow, request) else { return };
+        let mut from = caller(request);
+        if let Some(t) = trunk.and_then(|t| self.trunks.get(t)) {
+            (called, from.user) = t.heard(&called, &from.user);
+            from.asserted = from.asserted.map(|number| t.config.numbers.normalised(&number));
         }
         let replaced = match self.replaced_by(request) {
             Ok(leg) => leg,
@@ -55,7 +61,13 @@ impl Core {
         };
         self.received_legs += 1;
         let leg = LegId(self.received_legs * 2);
-        let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), Some(leg)) else { return };
+        if let Some(Err(busy)) = trunk.map(|t| self.trunks.admit(now, t, leg)) {
+            info!(from = %flow.remote, called, %busy, "call refused with 503");
+            return self.reply(flow, request, 503, "Trunk limit reached", &[(HeaderName::RetryAfter, "5")]);
+        }
+        let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), Some(leg)) else {
+            return self.trunks.release(leg);
+        };
         self.dialogs.insert(tag, leg);
         let call_id = wire::call_id(&request.headers);
         self.open_ladder(&call_id, leg);
@@ -68,12 +80,16 @@ impl Core {
         self.events.push_back(SipEvent::Incoming {
             leg,
             call_id,
-            from: caller(request),
+            from,
             to: Party { user: called, host: wire::host_text(&request.uri), ..Party::default() },
             sdp,
             source: flow.remote,
             user_agent: wire::text(&request.headers, &HeaderName::UserAgent),
-            details: Box::new(CallDetails { replaces: replaced, ..details::of_invite(&request.headers) }),
+            details: Box::new(CallDetails {
+                replaces: replaced,
+                trunk: trunk.and_then(|t| Some(self.trunks.get(t)?.config.name.clone())),
+                ..details::of_invite(&request.headers)
+            }),
         });
     }
 

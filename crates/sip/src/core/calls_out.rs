@@ -17,14 +17,21 @@ use super::{Core, Deadline, Leg, LegTimer, Phase};
 use crate::api::{EndCause, LegId, SipEvent};
 use crate::fields::{completed_elsewhere, escape_user, quoted, reason};
 use crate::flow::Flow;
+use crate::trunk::HeaderRule;
 use crate::wire::{self, HeaderName, Message, Method, Request, Response, Uri};
 
 /// How often a call that rings is looked at; no further ahead, so that the deadlines of calls long over do not pile up.
 const LOOK: Duration = Duration::from_secs(32);
 
 /// What a call we place is made of.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Draft {
+    /// Host part of From; ours where there is none.
+    pub from_host: Option<String>,
+    /// The number called, for header rules.
+    pub number: String,
+    /// What a trunk wants changed in the headers.
+    pub rules: Vec<HeaderRule>,
     pub from_user: String,
     pub from_display: Option<String>,
     pub headers: Vec<(String, String)>,
@@ -43,25 +50,30 @@ pub(super) struct Placing {
 }
 
 /// One place to call.
-struct Target {
-    uri: Uri,
-    flow: Flow,
-    behind_nat: bool,
+pub(super) struct Target {
+    pub uri: Uri,
+    pub flow: Flow,
+    pub behind_nat: bool,
+    /// Route headers, nearest hop first.
+    pub routes: Vec<String>,
 }
 
 impl Core {
     pub(super) fn invite_extension(&mut self, now: Instant, leg: LegId, ext: &str, draft: &Draft) {
-        let bindings: Vec<_> = self.registrar.contacts(now, ext).map(|b| (b.uri.clone(), b.flow)).collect();
+        let callable = self.registrar.callable(now, ext);
+        let bindings: Vec<_> = callable.into_iter().map(|b| (b.uri.clone(), b.flow, b.path.clone())).collect();
         let targets: Vec<Target> = bindings
             .into_iter()
-            .filter_map(|(uri, flow)| {
+            .filter_map(|(uri, flow, routes)| {
                 let uri = Uri::parse(Bytes::from(uri)).ok()?;
                 let behind_nat = wire::uri_addr(&uri).is_none_or(|addr| addr.ip() != flow.remote.ip());
-                Some(Target { uri, flow, behind_nat })
+                Some(Target { uri, flow, behind_nat, routes })
             })
             .collect();
         if targets.is_empty() {
-            return self.fail(now, leg, 480, format!("{ext} is not registered"));
+            let silent = self.registrar.contacts(now, ext).next().is_some();
+            let why = if silent { "does not answer at any of its contacts" } else { "is not registered" };
+            return self.fail(now, leg, 480, format!("{ext} {why}"));
         }
         self.place(now, leg, targets, draft);
     }
@@ -78,10 +90,10 @@ impl Core {
         let Some(flow) = self.flow_to(transport, addr) else {
             return self.fail(now, leg, 503, format!("no {transport} listener reaches {addr}"));
         };
-        self.place(now, leg, vec![Target { uri, flow, behind_nat: false }], draft);
+        self.place(now, leg, vec![Target { uri, flow, behind_nat: false, routes: Vec::new() }], draft);
     }
 
-    fn place(&mut self, now: Instant, leg: LegId, targets: Vec<Target>, draft: &Draft) {
+    pub(super) fn place(&mut self, now: Instant, leg: LegId, targets: Vec<Target>, draft: &Draft) {
         if self.legs.contains_key(&leg) {
             return debug!(leg = leg.0, "a leg is placed once");
         }
@@ -89,42 +101,56 @@ impl Core {
         let mut state = Leg::new(Phase::Placing(placing), draft.from_user.clone());
         let sdp = Self::describe(&mut state, &draft.sdp);
         self.legs.insert(leg, state);
-        let (mut forks, mut tags) = (Vec::new(), Vec::new());
         for target in targets {
-            let tag = self.random_hex();
-            self.dialogs.insert(tag.clone(), leg);
-            tags.push(tag.clone());
-            let mut invite = self.draft_invite(&target, draft, &tag);
-            let (flow, behind_nat) = (target.flow, target.behind_nat);
-            self.open_ladder(&wire::call_id(&invite.headers), leg);
-            self.add_via(&mut invite, flow);
-            let body = wire::finish(&mut invite.headers, Some(&sdp));
-            invite.set_body(body);
-            let fork = Fork {
-                leg,
-                local_tag: tag,
-                behind_nat,
-                unwanted: false,
-                cancelled: false,
-                provisional: false,
-                early: Vec::new(),
-                why: None,
-                acks: Vec::new(),
-            };
-            forks.extend(self.tx.send(now, invite, flow, Purpose::Call(Box::new(fork))));
-        }
-        if let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) {
-            (placing.forks, placing.tags) = (forks, tags);
+            self.fork_to(now, leg, &target, draft, &sdp);
         }
         self.timers.set(now + self.config.limits.ring.min(LOOK), Deadline::Leg(leg, LegTimer::Ring));
+    }
+
+    /// Calls one more place for a leg that is being placed.
+    pub(super) fn place_next(&mut self, now: Instant, leg: LegId, target: Target, draft: &Draft) {
+        let Some(state) = self.legs.get_mut(&leg) else { return };
+        let sdp = Self::describe(state, &draft.sdp);
+        self.fork_to(now, leg, &target, draft, &sdp);
+    }
+
+    fn fork_to(&mut self, now: Instant, leg: LegId, target: &Target, draft: &Draft, sdp: &str) {
+        let tag = self.random_hex();
+        self.dialogs.insert(tag.clone(), leg);
+        let mut invite = self.draft_invite(target, draft, &tag);
+        let (flow, behind_nat) = (target.flow, target.behind_nat);
+        self.open_ladder(&wire::call_id(&invite.headers), leg);
+        self.add_via(&mut invite, flow);
+        let body = wire::finish(&mut invite.headers, Some(sdp));
+        invite.set_body(body);
+        let fork = Fork {
+            leg,
+            local_tag: tag.clone(),
+            behind_nat,
+            unwanted: false,
+            cancelled: false,
+            provisional: false,
+            early: Vec::new(),
+            why: None,
+            acks: Vec::new(),
+        };
+        let sent = self.tx.send(now, invite, flow, Purpose::Call(Box::new(fork)));
+        if let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) {
+            placing.forks.extend(sent);
+            placing.tags.push(tag);
+        }
     }
 
     fn draft_invite(&mut self, target: &Target, draft: &Draft, tag: &str) -> Request {
         let mut invite = Request::new(Method::Invite, target.uri.clone());
         let call_id = format!("{}@{}", self.random_hex(), target.flow.local.ip());
         let display = quoted(draft.from_display.as_deref());
-        let from = format!("{display}<sip:{}@{}>;tag={tag}", escape_user(&draft.from_user), self.config.domain);
+        let host = draft.from_host.as_ref().unwrap_or(&self.config.domain);
+        let from = format!("{display}<sip:{}@{host}>;tag={tag}", escape_user(&draft.from_user));
         let headers = &mut invite.headers;
+        for route in &target.routes {
+            wire::push(headers, HeaderName::Route, &**route);
+        }
         wire::push(headers, HeaderName::MaxForwards, "70");
         wire::push(headers, HeaderName::From, from);
         wire::push(headers, HeaderName::To, format!("<{}>", wire::uri_text(&target.uri)));
@@ -140,6 +166,14 @@ impl Core {
         wire::push(headers, HeaderName::UserAgent, &*self.config.user_agent);
         for (name, value) in &draft.headers {
             wire::push(headers, wire::named(name), &**value);
+        }
+        for rule in &draft.rules {
+            let (HeaderRule::Set { name, .. } | HeaderRule::Remove { name }) = rule;
+            headers.remove_all(&wire::named(name));
+            if let HeaderRule::Set { name, value } = rule {
+                let value = value.replace("{number}", &draft.number).replace("{caller}", &draft.from_user);
+                wire::push(headers, wire::named(name), value);
+            }
         }
         invite
     }
@@ -161,6 +195,7 @@ impl Core {
                 }
             }
             200..=299 => self.on_call_answered(now, id, response),
+            401 | 407 if self.answer_challenge(now, id, response) => {}
             422 if self.ask_longer(now, id, response) => {}
             _ => self.on_call_failure(now, id, code, &String::from_utf8_lossy(&response.reason)),
         }
@@ -223,17 +258,31 @@ impl Core {
     fn ask_longer(&mut self, now: Instant, id: TxId, response: &Response) -> bool {
         let min = wire::text(&response.headers, &HeaderName::MinSe);
         let min = min.and_then(|m| m.split(';').next()?.trim().parse::<u32>().ok()).filter(|m| *m <= 86_400);
-        let Some((invite, flow, _)) = self.tx.client(id) else { return false };
+        let Some((invite, ..)) = self.tx.client(id) else { return false };
         let (Some(min), None) = (min, invite.headers.get(&HeaderName::MinSe)) else { return false };
+        let with = [HeaderName::SessionExpires, HeaderName::MinSe].map(|name| (name, min.to_string()));
+        self.invite_again(now, id, &[HeaderName::SessionExpires], with.to_vec())
+    }
+
+    /// Sends an INVITE that was refused once more, with other headers.
+    pub(super) fn invite_again(
+        &mut self,
+        now: Instant,
+        id: TxId,
+        without: &[HeaderName],
+        with: Vec<(HeaderName, String)>,
+    ) -> bool {
+        let Some((invite, flow, _)) = self.tx.client(id) else { return false };
         let Some(sequence) = wire::cseq(&invite.headers).map(|c| c.sequence + 1) else { return false };
         let mut invite = invite.clone();
         let body = invite.body().clone();
-        for name in [HeaderName::Via, HeaderName::CSeq, HeaderName::SessionExpires] {
-            invite.headers.remove_all(&name);
+        for name in [HeaderName::Via, HeaderName::CSeq].iter().chain(without) {
+            invite.headers.remove_all(name);
         }
         wire::push(&mut invite.headers, HeaderName::CSeq, format!("{sequence} INVITE"));
-        wire::push(&mut invite.headers, HeaderName::SessionExpires, min.to_string());
-        wire::push(&mut invite.headers, HeaderName::MinSe, min.to_string());
+        for (name, value) in with {
+            wire::push(&mut invite.headers, name, value);
+        }
         self.add_via(&mut invite, flow);
         invite.set_body(body);
         let Some(fork) = self.tx.fork_mut(id) else { return false };
@@ -255,7 +304,7 @@ impl Core {
     /// A fork has failed; the leg has when all have.
     pub(super) fn on_call_failure(&mut self, now: Instant, id: TxId, code: u16, reason: &str) {
         let Some(fork) = self.tx.fork_mut(id) else { return };
-        let leg = fork.leg;
+        let (leg, heard) = (fork.leg, fork.provisional);
         let Some(Leg { phase: Phase::Placing(placing), .. }) = self.legs.get_mut(&leg) else { return };
         placing.forks.retain(|f| *f != id);
         placing.refusals.push((code, reason.to_owned()));
@@ -266,7 +315,9 @@ impl Core {
         for other in rest {
             self.give_up_fork(now, other, None);
         }
-        if let Some((code, reason)) = best.filter(|_| over) {
+        // A call that rang and was then not taken is not rung elsewhere.
+        let elsewhere = over && !(code == 408 && heard) && self.try_next(now, leg, code);
+        if let Some((code, reason)) = best.filter(|_| over && !elsewhere) {
             self.fail(now, leg, code, reason);
         }
     }
@@ -298,7 +349,7 @@ impl Core {
     }
 
     /// Nobody wants this fork any more: CANCEL it, now or once something was heard of it (RFC 3261 §9.1).
-    fn give_up_fork(&mut self, now: Instant, id: TxId, why: Option<String>) {
+    pub(super) fn give_up_fork(&mut self, now: Instant, id: TxId, why: Option<String>) {
         let Some(fork) = self.tx.fork_mut(id) else { return };
         (fork.unwanted, fork.why) = (true, why);
         if fork.provisional {
@@ -344,7 +395,7 @@ impl Core {
     }
 
     /// A call we placed is not taken: the leg is gone.
-    fn fail(&mut self, now: Instant, leg: LegId, code: u16, reason: String) {
+    pub(super) fn fail(&mut self, now: Instant, leg: LegId, code: u16, reason: String) {
         info!(leg = leg.0, code, reason, "call was not taken");
         self.forget(now, leg);
         self.events.push_back(SipEvent::Failed { leg, code, reason });

@@ -186,7 +186,7 @@ fn route_set(headers: &Headers) -> Vec<String> {
     rows.iter().flat_map(|row| split_routes(row)).collect()
 }
 
-fn split_routes(row: &str) -> Vec<String> {
+pub(super) fn split_routes(row: &str) -> Vec<String> {
     let (mut out, mut depth, mut from) = (Vec::new(), 0usize, 0);
     for (i, c) in row.char_indices() {
         match c {

@@ -8,6 +8,7 @@ mod bans;
 mod calls_in;
 mod calls_out;
 mod dialog;
+mod probe;
 mod refer;
 mod register;
 mod reliable;
@@ -16,12 +17,13 @@ mod requests;
 mod session;
 mod spent;
 mod transactions;
+mod trunks;
 mod within;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -32,13 +34,14 @@ use sha2::{Digest, Sha256};
 use sipx_sip::{Timer, TuEvent, validate_response};
 use tracing::{debug, info, trace};
 
-use self::calls_out::Placing;
+use self::calls_out::{Draft, Placing};
 use self::dialog::Dialog;
 use self::refer::{Afterlife, Referral, Referring};
 use self::reliable::Reliable;
 use self::reoffer::Offering;
 use self::session::SessionTimer;
 use self::transactions::{Effect, Purpose, Told, Transactions, TxId, relax};
+use self::trunks::{Attempt, TrunkTimer};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
 use crate::defence::Bans;
@@ -47,9 +50,10 @@ use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
 use crate::ladder::{self, Ladders};
-use crate::registrar::Registrar;
+use crate::registrar::{Reach, Registrar};
 use crate::sdp::{self, SessionId};
 use crate::timer::TimerQueue;
+use crate::trunk::{TrunkView, Trunks};
 use crate::wire::{self, HeaderName, Message, Request, Response};
 
 /// What the driver is to do.
@@ -66,6 +70,8 @@ pub enum CoreOutput {
     Close(ConnectionId),
     /// Send what is for this address by that connection too (RFC 5923).
     Alias(ConnectionId, std::net::SocketAddr),
+    /// Find the addresses of this name, for this port, and tell by [`Core::looked_up`].
+    LookUp(String, u16),
 }
 
 /// How full the tables are. After all calls are over all but `bindings` return to zero.
@@ -119,6 +125,13 @@ pub struct Core {
     last_refer: u64,
     registrar: Registrar,
     verifier: Verifier,
+    /// Extensions whose contacts will be asked.
+    qualifying: HashSet<String>,
+    trunks: Trunks,
+    /// Calls on their way out by a trunk.
+    attempts: HashMap<LegId, Attempt>,
+    /// Knows the passwords trunks' calls must prove.
+    callers: Verifier,
     bans: Bans,
     counters: CoreCounters,
     /// The messages of calls of late.
@@ -146,6 +159,11 @@ enum Deadline {
     Afterlife(Box<str>),
     Leg(LegId, LegTimer),
     Binding(String),
+    /// An extension's contacts are to be asked whether they are there.
+    Qualify(String),
+    Trunk(usize, TrunkTimer),
+    /// A target of a trunk has said nothing to an INVITE.
+    Patience(LegId, TxId),
     /// A ban's time is over.
     Ban(IpAddr),
 }
@@ -230,10 +248,17 @@ impl Core {
         rng.fill_bytes(&mut secret);
         rng.fill_bytes(&mut key);
         let users = config.extensions.iter().map(|e| (e.ext.clone(), e.ha1.clone())).collect();
+        let inbound = config.trunks.iter().filter_map(|t| t.inbound.clone());
+        let callers = inbound.map(|i| (i.ext, i.ha1)).collect();
+        let mut caller_key = [0; 32];
+        rng.fill_bytes(&mut caller_key);
         let limits = &config.limits;
-        Self {
+        let mut core = Self {
             registrar: Registrar::new(limits.min_expires, limits.max_expires, limits.contacts),
             verifier: Verifier::new(now, &config.domain, users, config.sha256, key),
+            trunks: Trunks::new(now, config.trunks.clone()),
+            attempts: HashMap::new(),
+            callers: Verifier::new(now, &config.domain, callers, config.sha256, caller_key),
             bans: Bans::new(config.defence.clone()),
             counters: CoreCounters::default(),
             tx: Transactions::new(config.udp_max, &listeners),
@@ -254,8 +279,12 @@ impl Core {
             received_legs: 0,
             draining: false,
             congested: false,
+            qualifying: HashSet::new(),
             config,
-        }
+        };
+        core.restore(now);
+        core.start_trunks(now);
+        core
     }
 
     /// One datagram, or one message cut from a stream.
@@ -314,10 +343,25 @@ impl Core {
             SipCommand::Answer { leg, sdp } => self.answer_call(now, leg, &sdp),
             SipCommand::Reject { leg, code, reason } => self.reject(now, leg, code, reason.as_deref()),
             SipCommand::Invite { leg, ext, from_user, from_display, headers, sdp } => {
-                self.invite_extension(now, leg, &ext, &calls_out::Draft { from_user, from_display, headers, sdp });
+                self.invite_extension(
+                    now,
+                    leg,
+                    &ext,
+                    &Draft { from_user, from_display, headers, sdp, ..Draft::default() },
+                );
             }
             SipCommand::InviteUri { leg, uri, from_user, from_display, headers, sdp } => {
-                self.invite_uri(now, leg, &uri, addr, &calls_out::Draft { from_user, from_display, headers, sdp });
+                self.invite_uri(
+                    now,
+                    leg,
+                    &uri,
+                    addr,
+                    &Draft { from_user, from_display, headers, sdp, ..Draft::default() },
+                );
+            }
+            SipCommand::InviteTrunk { leg, trunk, number, from_user, from_display, headers, sdp } => {
+                let draft = Draft { from_user, from_display, headers, sdp, ..Draft::default() };
+                self.invite_trunk(now, leg, &trunk, &number, draft);
             }
             SipCommand::Cancel { leg } => self.cancel(now, leg, None),
             SipCommand::CancelFor { leg, reason } => self.cancel(now, leg, Some(reason)),
@@ -365,8 +409,12 @@ impl Core {
                         info!(extension = ext, "registration ran out");
                         self.events.push_back(SipEvent::Unregistered { ext: ext.clone() });
                     }
+                    self.tell_registrations(now, &ext);
                     self.moved.push(ext);
                 }
+                Deadline::Qualify(ext) => self.qualify(now, &ext),
+                Deadline::Trunk(trunk, timer) => self.on_trunk_timer(now, trunk, timer),
+                Deadline::Patience(leg, id) => self.on_patience(now, leg, id),
                 Deadline::Ban(source) => self.end_ban(now, source),
             }
             self.pump();
@@ -405,6 +453,7 @@ impl Core {
             source: b.flow.remote,
             transport: b.flow.transport,
             user_agent: b.user_agent.clone(),
+            reachable: b.reach != Reach::Silent,
         };
         self.registrar.contacts(now, ext).map(view).collect()
     }
@@ -417,6 +466,16 @@ impl Core {
     /// The messages of calls of late; what comes later is in it, too.
     pub fn ladders(&self) -> Ladders {
         self.ladders.clone()
+    }
+
+    /// Whether a trunk changed since this was last asked.
+    pub fn take_trunks_changed(&mut self) -> bool {
+        self.trunks.take_changed()
+    }
+
+    /// How the trunks are.
+    pub fn trunks(&self) -> Vec<TrunkView> {
+        self.trunks.views()
     }
 
     /// How full the tables are.
@@ -463,6 +522,7 @@ impl Core {
                     let leg = *leg;
                     self.on_refresh_event(now, id, leg, event);
                 }
+                (event, Some(Purpose::Probe(_))) => self.on_probe_event(now, id, event),
                 (event, Some(Purpose::Refer(leg))) => {
                     let leg = *leg;
                     self.on_refer_event(now, id, leg, &event);
@@ -615,6 +675,8 @@ impl Core {
     }
 
     fn forget(&mut self, now: Instant, leg: LegId) -> Option<Leg> {
+        self.trunks.release(leg);
+        self.attempts.remove(&leg);
         let gone = self.legs.remove(&leg)?;
         relax(&mut self.legs);
         relax(&mut self.dialogs);

@@ -15,6 +15,9 @@ use crate::wire::{self, Address, HeaderName, Request};
 /// Seconds granted to who names none.
 const DEFAULT_EXPIRES: u32 = 3_600;
 
+/// The longest Path kept.
+const MAX_PATH: usize = 8;
+
 /// What a REGISTER asks for.
 enum Ask {
     /// Set, refresh or remove these; none asks only which there are.
@@ -55,7 +58,13 @@ impl Core {
         let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), None) else { return };
         let result = asked(request, flow).and_then(|ask| self.apply_register(now, &user, ask, request));
         let (code, why, extra) = match result {
-            Ok(()) => (200, None, self.contact_list(now, &user)),
+            Ok(()) => {
+                let mut extra = self.contact_list(now, &user);
+                // RFC 3327 §5.3: what was stored is told.
+                extra
+                    .extend(wire::rows(&request.headers, &HeaderName::Path).into_iter().map(|p| (HeaderName::Path, p)));
+                (200, None, extra)
+            }
             Err((code, why, extra)) => {
                 let (agent, hint) = (user_agent(request), advice(&why));
                 info!(from = %flow.remote, transport = %flow.transport, extension = user, agent, code, why, hint, "registration refused");
@@ -85,7 +94,6 @@ impl Core {
             cseq: wire::cseq(&request.headers).map_or(0, |c| c.sequence),
             user_agent: wire::text(&request.headers, &HeaderName::UserAgent),
         };
-        self.moved.push(ext.to_owned());
         let had = self.registrar.contacts(now, ext).next().is_some();
         match ask {
             Ask::RemoveAll => self.registrar.remove_all(now, ext, &from).map_err(refused)?,
@@ -97,9 +105,12 @@ impl Core {
                         Deadline::Binding(ext.to_owned()),
                     );
                     self.events.push_back(SipEvent::Registered { ext: ext.to_owned(), contact: wish.uri, expires_s });
+                    self.qualify_later(now, ext);
                 }
             }
         }
+        self.moved.push(ext.to_owned());
+        self.tell_registrations(now, ext);
         if had && self.registrar.contacts(now, ext).next().is_none() {
             self.events.push_back(SipEvent::Unregistered { ext: ext.to_owned() });
         }
@@ -110,7 +121,8 @@ impl Core {
         let row = |b: &Binding| {
             let left = b.until.saturating_duration_since(now).as_secs();
             let instance = b.instance.as_ref().map(|i| format!(";+sip.instance=\"{i}\"")).unwrap_or_default();
-            (HeaderName::Contact, format!("<{}>;expires={left}{instance}", b.uri))
+            let q = if b.q == 1_000 { String::new() } else { format!(";q=0.{:03}", b.q) };
+            (HeaderName::Contact, format!("<{}>;expires={left}{q}{instance}", b.uri))
         };
         self.registrar.contacts(now, ext).map(row).collect()
     }
@@ -141,6 +153,14 @@ fn asked(request: &Request, flow: Flow) -> Result<Ask, Refused> {
             Err(malformed("Contact: * needs Expires: 0 and no other contact"))
         };
     }
+    let path: Vec<String> = wire::rows(&request.headers, &HeaderName::Path)
+        .iter()
+        .flat_map(|row| super::dialog::split_routes(row))
+        .collect();
+    let usable = |row: &String| Address::parse(row.as_bytes(), "Path").is_ok_and(|a| a.uri.scheme().is_sip());
+    if path.len() > MAX_PATH || !path.iter().all(usable) {
+        return Err(malformed("a Path that is no list of SIP addresses"));
+    }
     let mut wishes = Vec::new();
     for row in rows {
         for contact in Address::parse_list(row.as_bytes(), "Contact").map_err(|e| malformed(&e.to_string()))? {
@@ -149,7 +169,10 @@ fn asked(request: &Request, flow: Flow) -> Result<Ask, Refused> {
             }
             let instance = contact.param("+sip.instance").map(|i| String::from_utf8_lossy(i).into_owned());
             let expires = contact.param("expires").map_or(default, |e| seconds(&String::from_utf8_lossy(e)));
-            wishes.push(Wish { uri: wire::uri_text(&contact.uri), instance, expires, flow: reach(&contact, flow) });
+            let q = contact.param("q").map_or(1_000, |q| thousandths(&String::from_utf8_lossy(q)));
+            // With a Path the request came from the proxy that wrote it: that is where to go.
+            let flow = if path.is_empty() { reach(&contact, flow) } else { flow };
+            wishes.push(Wish { uri: wire::uri_text(&contact.uri), instance, expires, flow, path: path.clone(), q });
         }
     }
     Ok(Ask::Contacts(wishes))
@@ -177,6 +200,14 @@ fn advice(why: &str) -> &'static str {
         }
         _ if why.starts_with("a registration of less") => "the phone may ask again with the time we named",
         _ => "look at the phone's log beside this time",
+    }
+}
+
+/// A preference: 0 to 1 with three decimals at most (RFC 3261 §25.1); nonsense is taken for the default.
+fn thousandths(text: &str) -> u16 {
+    match text.trim().parse::<f32>() {
+        Ok(q) if (0.0..=1.0).contains(&q) => (q * 1_000.0).round() as u16,
+        _ => 1_000,
     }
 }
 

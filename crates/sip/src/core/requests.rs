@@ -79,7 +79,11 @@ impl Core {
         }
         let mut unknown: Vec<String> = Vec::new();
         for row in wire::rows(&request.headers, &HeaderName::Require) {
-            let known = |tag: &str| wire::SUPPORTED.split(", ").any(|t| t.eq_ignore_ascii_case(tag));
+            let path = request.method == Method::Register; // RFC 3327 is for registrars alone
+            let known = |tag: &str| {
+                path && tag.eq_ignore_ascii_case("path")
+                    || wire::SUPPORTED.split(", ").any(|t| t.eq_ignore_ascii_case(tag))
+            };
             let tags = row.split(',').map(str::trim).filter(|t| !t.is_empty() && !known(t));
             unknown.extend(tags.map(str::to_owned));
         }

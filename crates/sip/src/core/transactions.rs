@@ -42,8 +42,21 @@ pub(crate) enum Purpose {
     Refer(LegId),
     /// A NOTIFY of how the call goes that this REFER asked for.
     Notify(ReferId),
+    /// A request of ours outside of any call.
+    Probe(Box<Probe>),
     /// BYE, CANCEL, PRACK: the answer is only awaited.
     Farewell,
+}
+
+/// What a request outside of any call is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Probe {
+    /// OPTIONS to a contact of an extension.
+    Contact { ext: String, uri: String },
+    /// OPTIONS to a target of a trunk.
+    Target { trunk: usize, target: usize },
+    /// Our REGISTER at a trunk's registrar.
+    Registrar { trunk: usize },
 }
 
 /// One INVITE of a call we place.

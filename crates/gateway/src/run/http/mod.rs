@@ -98,6 +98,8 @@ async fn metrics(State(api): State<Api>) -> Response {
         calls_live: api.shared.live.len(),
         outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
         media: api.shared.media.counters(),
+        sip: api.shared.sip.counters(),
+        sizes: api.shared.sip.sizes(),
     };
     match api.shared.metrics.text(&now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),

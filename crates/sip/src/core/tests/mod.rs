@@ -1,16 +1,19 @@
 //! The core on a virtual clock: two cores over a wire that delays and loses by rule, or one core against a scripted peer.
 
 mod calls;
+mod defence;
 mod early;
 mod forks;
 mod hostile;
 mod ladder;
+mod qualify;
 mod races;
 mod refer;
 mod register;
 mod reoffer;
 mod requests;
 mod torture;
+mod trunks;
 mod walk;
 mod within;
 
@@ -242,6 +245,8 @@ pub(super) fn kind(event: &SipEvent) -> String {
         SipEvent::InfoDigit { digit, .. } => format!("InfoDigit({digit})"),
         SipEvent::Registered { ext, expires_s, .. } => format!("Registered({ext},{expires_s})"),
         SipEvent::Unregistered { ext } => format!("Unregistered({ext})"),
+        SipEvent::Registrations { ext, contacts } => format!("Registrations({ext},{})", contacts.len()),
+        SipEvent::Trunk { name, state } => format!("Trunk({name},{state:?})"),
         SipEvent::Banned { source, .. } => format!("Banned({source})"),
         SipEvent::Pardoned { source } => format!("Pardoned({source})"),
     }
