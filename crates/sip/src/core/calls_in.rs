@@ -160,8 +160,8 @@ impl Core {
         let body = wire::finish(&mut response.headers, sdp);
         response.set_body(body);
         let Some(flow) = self.tx.flow_of(tx) else { return };
-        let bytes = Message::Response(response.clone()).to_bytes();
         self.respond(now, tx, Some(response));
+        let Some(bytes) = self.tx.last_sent() else { return };
         let Pending2xx { cseq, offered_by_us, initial } = pending;
         let next = now + T1;
         let Some(state) = self.legs.get_mut(&leg) else { return };

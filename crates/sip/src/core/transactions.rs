@@ -205,6 +205,11 @@ impl Transactions {
         std::mem::take(&mut self.effects)
     }
 
+    /// The message sent last of those that are not taken yet.
+    pub fn last_sent(&self) -> Option<Bytes> {
+        self.effects.iter().rev().find_map(|e| if let Effect::Send(_, bytes) = e { Some(bytes.clone()) } else { None })
+    }
+
     /// Brings a request to the transaction it belongs to. A known one is repeated from there.
     pub fn route(&mut self, now: Instant, request: Box<Request>, transport: Transport) -> Routed {
         let Some(id) = self.find_server(&request, &request.method, transport) else {
