@@ -19,6 +19,8 @@ mod endpoint;
 pub mod fields;
 mod flow;
 pub mod guard;
+pub mod hep;
+pub mod ladder;
 mod owner;
 mod registrar;
 pub mod sdp;
@@ -42,7 +44,9 @@ pub use details::{CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferT
 pub use digest::Credentials;
 pub use endpoint::{Counters, Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};
+pub use hep::HepConfig;
 pub use ipnet::IpNet;
+pub use ladder::TraceStep;
 pub use tls::{TlsError, TlsFiles};
 pub use trunk::check as check_trunks;
 pub use trunk::{Account, Bare, CallerId, Dial, HeaderRule, NumberRules, Rewrite, TrunkConfig, TrunkError, TrunkView};

@@ -19,6 +19,7 @@ use crate::api::{Limits, Transport};
 use crate::defence::{Defence, Pace};
 use crate::flow::{ConnectionId, Flow};
 use crate::guard::{Frame, Framer};
+use crate::hep::Exporter;
 use crate::owner::Arrival;
 use crate::tls::Tls;
 use crate::websocket;
@@ -37,6 +38,8 @@ pub(crate) struct Kit {
     pub defence: Defence,
     pub tls: Option<Tls>,
     pub ws_origins: Vec<String>,
+    /// Gets a copy of every message.
+    pub hep: Option<Exporter>,
     pub arrivals: mpsc::Sender<Arrival>,
 }
 

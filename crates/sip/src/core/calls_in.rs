@@ -12,6 +12,7 @@ use super::{Core, Deadline, Leg, LegTimer, Phase, Unacked};
 use crate::api::{EndCause, LegId, Party, SipEvent};
 use crate::details::{self, CallDetails, Replaces};
 use crate::flow::Flow;
+use crate::ladder::Glance;
 use crate::wire::{self, HeaderName, Message, Method, Request, Response};
 
 impl Core {
@@ -68,13 +69,17 @@ impl Core {
             return self.trunks.release(leg);
         };
         self.dialogs.insert(tag, leg);
+        let call_id = wire::call_id(&request.headers);
+        self.open_ladder(&call_id, leg);
+        let cseq = wire::cseq(&request.headers).map_or(0, |c| c.sequence);
+        self.ladders.note(now, false, &flow, Glance { call_id: call_id.as_bytes(), status: 0, method: 0, cseq });
         let phase = Phase::Incoming { tx, offered: sdp.is_some() };
         let peer_updates = super::session::allows_update(&request.headers);
         self.legs.insert(leg, Leg { dialog: Some(dialog), peer_updates, ..Leg::new(phase, called.clone()) });
         self.respond(now, tx, wire::answer(request, 100, None, None, &self.config.user_agent));
         self.events.push_back(SipEvent::Incoming {
             leg,
-            call_id: wire::call_id(&request.headers),
+            call_id,
             from,
             to: Party { user: called, host: wire::host_text(&request.uri), ..Party::default() },
             sdp,
@@ -155,8 +160,8 @@ impl Core {
         let body = wire::finish(&mut response.headers, sdp);
         response.set_body(body);
         let Some(flow) = self.tx.flow_of(tx) else { return };
-        let bytes = Message::Response(response.clone()).to_bytes();
         self.respond(now, tx, Some(response));
+        let Some(bytes) = self.tx.last_sent() else { return };
         let Pending2xx { cseq, offered_by_us, initial } = pending;
         let next = now + T1;
         let Some(state) = self.legs.get_mut(&leg) else { return };

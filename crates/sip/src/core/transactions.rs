@@ -205,9 +205,14 @@ impl Transactions {
         std::mem::take(&mut self.effects)
     }
 
+    /// The message sent last of those that are not taken yet.
+    pub fn last_sent(&self) -> Option<Bytes> {
+        self.effects.iter().rev().find_map(|e| if let Effect::Send(_, bytes) = e { Some(bytes.clone()) } else { None })
+    }
+
     /// Brings a request to the transaction it belongs to. A known one is repeated from there.
     pub fn route(&mut self, now: Instant, request: Box<Request>, transport: Transport) -> Routed {
-        let Some(id) = server_key(&request).and_then(|key| self.find_server(&key, transport)) else {
+        let Some(id) = self.find_server(&request, &request.method, transport) else {
             return Routed::New(request);
         };
         if let Some(spent) = self.spent.get(&id) {
@@ -232,9 +237,7 @@ impl Transactions {
 
     /// The transaction of the INVITE a CANCEL means (RFC 3261 §9.2).
     pub fn cancelled(&self, cancel: &Request, transport: Transport) -> Option<TxId> {
-        let mut invite = cancel.clone();
-        invite.method = Method::Invite;
-        self.find_server(&server_key(&invite)?, transport)
+        self.find_server(cancel, &Method::Invite, transport)
     }
 
     /// Whether another copy of this request, by another path, is being answered already (RFC 3261 §8.2.2.2).
@@ -244,7 +247,7 @@ impl Transactions {
 
     /// Makes the server transaction of a new request, answered along `flow`. `None` without a usable Via.
     pub fn serve(&mut self, now: Instant, request: &Request, flow: Flow, leg: Option<LegId>) -> Option<TxId> {
-        let key = self.hash(&server_key(request)?);
+        let key = self.server_key(request, &request.method)?;
         let outside = wire::tag(&request.headers, &HeaderName::To).is_none();
         let merge = if outside { self.merge_key(request) } else { None };
         let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
@@ -299,7 +302,9 @@ impl Transactions {
 
     /// Starts a client transaction.
     pub fn send(&mut self, now: Instant, mut request: Request, mut flow: Flow, purpose: Purpose) -> Option<TxId> {
-        let key = self.hash(&TransactionKey::from_sent_request(&request)?);
+        let key = self
+            .branch_key(&request.headers, &request.method)
+            .or_else(|| Some(self.hash(&TransactionKey::from_sent_request(&request)?)))?;
         let by_tcp = self.size.carry(now, &request, flow);
         let instead_of = by_tcp.map(|by_tcp| {
             wire::carried_by(&mut request, Transport::Tcp, true);
@@ -317,7 +322,10 @@ impl Transactions {
 
     /// Brings a response to its client transaction; `false` if there is none.
     pub fn answered(&mut self, now: Instant, response: Response) -> (bool, Vec<Told>) {
-        let key = TransactionKey::from_response(&response).map(|key| self.hash(&key));
+        let method = wire::cseq(&response.headers).map(|c| Method::parse(&Bytes::from(c.method.as_bytes().to_vec())));
+        let key = method
+            .and_then(|method| self.branch_key(&response.headers, &method))
+            .or_else(|| TransactionKey::from_response(&response).map(|key| self.hash(&key)));
         let Some(id) = key.and_then(|key| self.clients.get(&key).copied()) else { return (false, Vec::new()) };
         if let Some(spent) = self.spent.get(&id) {
             let status = response.status;
@@ -448,17 +456,40 @@ impl Transactions {
         }
     }
 
-    fn find_server(&self, key: &TransactionKey, transport: Transport) -> Option<TxId> {
-        self.servers.get(&(self.hash(key), transport)).copied().or_else(|| {
+    /// The transaction of a request; `method` is its own, or INVITE for what a CANCEL means.
+    fn find_server(&self, request: &Request, method: &Method, transport: Transport) -> Option<TxId> {
+        if let Some(key) = self.branch_key(&request.headers, method) {
+            return self.servers.get(&(key, transport)).copied();
+        }
+        let key = legacy_key(request, method)?;
+        self.servers.get(&(self.hash(&key), transport)).copied().or_else(|| {
             // An RFC 2543 ACK carries the To tag of our answer, which the INVITE it belongs to had not.
-            let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key.clone()
-            else {
+            let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key else {
                 return None;
             };
             let first =
                 TransactionKey::Legacy { request_uri, top_via, from_tag, to_tag: Vec::new(), call_id, cseq, method };
             self.servers.get(&(self.hash(&first), transport)).copied()
         })
+    }
+
+    fn server_key(&self, request: &Request, method: &Method) -> Option<MatchKey> {
+        self.branch_key(&request.headers, method).or_else(|| Some(self.hash(&legacy_key(request, method)?)))
+    }
+
+    /// RFC 3261 §17.1.3, §17.2.3: branch, sent-by, and the method, ACK standing with its INVITE. `None` where the branch
+    /// identifies nothing: without the magic cookie, or the cookie alone.
+    fn branch_key(&self, headers: &Headers, method: &Method) -> Option<MatchKey> {
+        let method = if *method == Method::Ack { &Method::Invite } else { method };
+        let value = headers.value(&HeaderName::Via)?;
+        if let Some((sent_by, branch)) = wire::plain_via(&value) {
+            return is_identity(branch).then(|| self.hash(&(branch, sent_by.to_ascii_lowercase(), method.as_bytes())));
+        }
+        let via = wire::top_via(headers)?;
+        let branch = via.branch().filter(|b| is_identity(b))?;
+        let mut sent_by = via.host.to_bytes().to_ascii_lowercase();
+        sent_by.extend(via.port.map(|port| format!(":{port}").into_bytes()).unwrap_or_default());
+        Some(self.hash(&(branch, sent_by, method.as_bytes())))
     }
 
     fn hash<T: Hash>(&self, what: &T) -> MatchKey {
@@ -595,14 +626,16 @@ fn reliability(flow: Flow) -> Reliability {
     }
 }
 
-/// RFC 3261 §17.2.3. A branch that is the magic cookie alone identifies nothing and is matched as RFC 2543 did.
-fn server_key(request: &Request) -> Option<TransactionKey> {
-    let via = wire::top_via(&request.headers)?;
-    if via.branch() != Some(sipx_sip::headers::BRANCH_MAGIC_COOKIE) {
-        return TransactionKey::from_request(request);
-    }
+fn is_identity(branch: &[u8]) -> bool {
+    let cookie = sipx_sip::headers::BRANCH_MAGIC_COOKIE;
+    branch.len() > cookie.len() && branch.get(..cookie.len()).is_some_and(|b| b.eq_ignore_ascii_case(cookie))
+}
+
+/// What RFC 2543 matched by (RFC 3261 §17.2.3).
+fn legacy_key(request: &Request, method: &Method) -> Option<TransactionKey> {
+    wire::top_via(&request.headers)?;
     let tag = |name| wire::tag(&request.headers, &name).unwrap_or_default().into_bytes();
-    let method = if request.method == Method::Ack { Method::Invite } else { request.method.clone() };
+    let method = if *method == Method::Ack { &Method::Invite } else { method };
     Some(TransactionKey::Legacy {
         request_uri: request.uri.to_bytes().to_vec(),
         top_via: wire::text(&request.headers, &HeaderName::Via)?.into_bytes(),

@@ -209,7 +209,7 @@ impl Core {
     }
 
     fn on_info(&mut self, now: Instant, leg: LegId, tx: TxId, request: &Request) {
-        if request.headers.get(&wire::named("Info-Package")).is_some() {
+        if request.headers.get(&wire::other("Info-Package")).is_some() {
             return self.finish_within(now, tx, request, 469, &[]); // RFC 6086 §4.2.1: we have none
         }
         if request.body().is_empty() {
