@@ -5,6 +5,14 @@
 //! cargo test --release -p baton-sip --test mutations -- --ignored --nocapture
 //! ```
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper that fails is a failed test"
+)]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

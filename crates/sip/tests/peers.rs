@@ -1,6 +1,14 @@
 //! Real peers on loopback: SIPp, sipsak, pjsua2 over TLS, Kamailio in front, and sipvicious, which must find nothing. Each is
 //! skipped with a clear word where it is not installed (`scripts/setup.sh test`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a helper that fails is a failed test"
+)]
+
 mod support;
 
 use std::path::{Path, PathBuf};
