@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 pub(crate) use sipx_sip::headers::{self, Address, CSeq, Contact, ContentType, Via};
-pub(crate) use sipx_sip::{Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri};
-use sipx_sip::{Limits, StatusCode, parse_datagram};
+pub(crate) use sipx_sip::{Header, HeaderName, Headers, Host, Message, Method, Request, Response, StatusCode, Uri};
+use sipx_sip::{Limits, parse_datagram};
 
 use crate::api::{Party, Transport};
 use crate::flow::Flow;
@@ -310,13 +310,15 @@ pub(crate) fn salvage(bytes: &[u8], code: u16, tag: &str, source: Flow) -> Optio
     Some((reply_flow(&request.headers, source), Message::Response(response).to_bytes()))
 }
 
-/// Whole messages for the trace log: what proves a password is masked.
+/// Whole messages for the trace log: what proves a password and what decrypts the call is masked.
 pub(crate) fn masked(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split("\r\n").map(|line| {
         let name = line.split(':').next().unwrap_or_default().trim();
         if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization") {
             format!("{name}: ***")
+        } else if line.starts_with("a=crypto:") {
+            "a=crypto:***".to_owned()
         } else {
             line.to_owned()
         }
@@ -467,7 +469,9 @@ mod tests {
 
     #[test]
     fn credentials_are_not_logged() {
-        let shown = masked(b"REGISTER sip:a SIP/2.0\r\nAuthorization: Digest response=\"secret\"\r\n\r\n");
+        let shown = masked(
+            b"REGISTER sip:a SIP/2.0\r\nAuthorization: Digest response=\"secret\"\r\n\r\na=crypto:1 X inline:secret\r\n",
+        );
         assert!(shown.contains("Authorization: ***") && !shown.contains("secret"));
     }
 }

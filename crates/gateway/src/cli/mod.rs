@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gateway. SIGTERM: no new calls, live calls finish; a second SIGTERM ends them.
+    /// Run the gateway. SIGTERM: no new calls, live calls finish; a second SIGTERM ends them. SIGHUP: flows are read again.
     Run {
         /// The config; without it, the embedded default on loopback.
         #[arg(long)]
@@ -50,7 +50,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => match config::load(config.as_deref()) {
-            Ok(config) => run::main(config),
+            Ok(loaded) => run::main(loaded, config),
             Err(faults) => refuse(&faults),
         },
         Command::Check { config } => match config::load(config.as_deref()) {

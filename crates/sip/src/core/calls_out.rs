@@ -202,14 +202,15 @@ impl Core {
 
     /// A 2xx: the first of a leg wins. A repeated one gets its ACK again; one that lost or came too late, ACK and BYE.
     fn on_call_answered(&mut self, now: Instant, id: TxId, response: &Response) {
-        let Some((invite, flow, _)) = self.tx.client(id) else { return };
-        let (invite, sequence) = (invite.clone(), wire::cseq(&invite.headers).map_or(1, |c| c.sequence));
         let theirs = wire::tag(&response.headers, &HeaderName::To).unwrap_or_default();
         let Some(fork) = self.tx.fork_mut(id) else { return };
         if let Some((_, flow, bytes)) = fork.acks.iter().find(|(tag, ..)| *tag == theirs) {
             let (flow, bytes) = (*flow, bytes.clone());
             return self.send_bytes(flow, bytes);
         }
+        let Some((invite, flow)) = self.tx.invite(id) else { return };
+        let sequence = wire::cseq(&invite.headers).map_or(1, |c| c.sequence);
+        let Some(fork) = self.tx.fork_mut(id) else { return };
         let (leg, unwanted) = (fork.leg, fork.unwanted);
         let mut dialog = Dialog::uac(&invite, response, &fork.local_tag, flow, fork.behind_nat);
         let early = fork.early.iter().find(|e| e.dialog.remote_tag == theirs);
@@ -219,8 +220,9 @@ impl Core {
         }
         let (ack_flow, ack) = self.ack(&dialog, sequence);
         if let Some(fork) = self.tx.fork_mut(id) {
-            fork.acks.push((theirs, ack_flow, ack.clone()));
-            fork.early.clear();
+            fork.acks.reserve_exact(1); // it is kept for half a minute, and a second is rare
+            fork.acks.push((theirs, ack_flow, Bytes::copy_from_slice(&ack)));
+            fork.early = Vec::new();
         }
         self.send_bytes(ack_flow, ack);
         let wins = !unwanted && matches!(self.legs.get(&leg), Some(Leg { phase: Phase::Placing(_), .. }));

@@ -15,6 +15,7 @@ mod reliable;
 mod reoffer;
 mod requests;
 mod session;
+mod spent;
 mod transactions;
 mod trunks;
 mod within;
@@ -39,7 +40,7 @@ use self::refer::{Afterlife, Referral, Referring};
 use self::reliable::Reliable;
 use self::reoffer::Offering;
 use self::session::SessionTimer;
-use self::transactions::{Effect, Purpose, Told, Transactions, TxId};
+use self::transactions::{Effect, Purpose, Told, Transactions, TxId, relax};
 use self::trunks::{Attempt, TrunkTimer};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
@@ -150,7 +151,7 @@ enum Deadline {
     /// A REFER of the peer's takes too long.
     Refer(ReferId),
     /// Nothing more is expected for this tag of ours.
-    Afterlife(String),
+    Afterlife(Box<str>),
     Leg(LegId, LegTimer),
     Binding(String),
     /// An extension's contacts are to be asked whether they are there.
@@ -388,7 +389,7 @@ impl Core {
                     }
                 }
                 Deadline::Refer(refer) => self.on_refer_timer(now, at, refer),
-                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&tag)),
+                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&*tag)),
                 Deadline::Leg(leg, timer) => self.on_leg_timer(now, at, leg, timer),
                 Deadline::Binding(ext) => {
                     if self.registrar.expire(now, &ext) {
@@ -647,6 +648,8 @@ impl Core {
         self.trunks.release(leg);
         self.attempts.remove(&leg);
         let gone = self.legs.remove(&leg)?;
+        relax(&mut self.legs);
+        relax(&mut self.dialogs);
         if let Some(open) = gone.reoffer {
             self.give_up_server(now, open, "");
         }

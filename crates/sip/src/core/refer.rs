@@ -217,7 +217,7 @@ impl Core {
             self.events.push_back(SipEvent::Referral { leg, step: ReferStep::Unknown });
             let (call_id, remote_tag) = (dialog.call_id.clone(), dialog.remote_tag.clone());
             self.afterlife.insert(dialog.local_tag.clone(), Afterlife { call_id, remote_tag });
-            self.timers.set(now + TIMEOUT, Deadline::Afterlife(dialog.local_tag.clone()));
+            self.timers.set(now + TIMEOUT, Deadline::Afterlife(dialog.local_tag.as_str().into()));
         }
     }
 
