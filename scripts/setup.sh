@@ -9,7 +9,7 @@ set -euo pipefail
 # client. python3, pip: where models come from.
 packages=(ca-certificates make cmake g++ clang libclang-dev pkg-config libssl-dev python3 python3-pip python3-venv)
 # The SIP peers that tests call: SIPp, sipsak, baresip without its sound and video.
-test_packages=(sip-tester sipsak baresip-core)
+test_packages=(sip-tester sipsak baresip-core kamailio sipvicious)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {

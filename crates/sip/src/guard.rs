@@ -95,6 +95,8 @@ pub struct Framer {
     buffer: BytesMut,
     /// How far the end of the header section has been looked for.
     scanned: usize,
+    /// Bytes that must be there before it is worth looking again: a body may come in many small pieces.
+    needed: usize,
 }
 
 /// What a stream yields next.
@@ -135,6 +137,9 @@ impl Framer {
 
     /// The next frame.
     pub fn next_frame(&mut self) -> Result<Frame, FramingError> {
+        if self.buffer.len() < self.needed {
+            return Ok(Frame::More);
+        }
         let blank = self.buffer.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
         if blank > 0 {
             self.buffer.advance(blank);
@@ -168,9 +173,10 @@ impl Framer {
             return Err(self.broken("message too large", 513));
         }
         if self.buffer.len() < head + body {
+            self.needed = head + body;
             return Ok(Frame::More);
         }
-        self.scanned = 0;
+        (self.scanned, self.needed) = (0, 0);
         let message = Bytes::copy_from_slice(&self.buffer[..head + body]);
         self.buffer.advance(head + body);
         Ok(Frame::Message(message))
@@ -179,6 +185,7 @@ impl Framer {
     fn broken(&mut self, why: &'static str, status: u16) -> FramingError {
         let head = Bytes::copy_from_slice(&self.buffer[..self.buffer.len().min(MAX_HEAD)]);
         self.buffer.clear();
+        (self.scanned, self.needed) = (0, 0);
         FramingError { why, status, head }
     }
 }

@@ -27,6 +27,8 @@ pub mod sdp;
 mod sockets;
 mod stream;
 mod stun;
+#[doc(hidden)]
+pub mod testing;
 mod timer;
 mod tls;
 mod trunk;

@@ -115,7 +115,7 @@ struct Entry {
     merge: Option<MatchKey>,
     flow: Flow,
     /// Too large for UDP, and so sent by TCP: where it goes when nobody answers there.
-    instead_of: Option<Flow>,
+    instead_of: Option<Box<Flow>>,
     /// The leg an INVITE or UPDATE that came in belongs to.
     leg: Option<LegId>,
     deadlines: Vec<(Timer, Instant)>,
@@ -308,7 +308,7 @@ impl Transactions {
         let by_tcp = self.size.carry(now, &request, flow);
         let instead_of = by_tcp.map(|by_tcp| {
             wire::carried_by(&mut request, Transport::Tcp, true);
-            std::mem::replace(&mut flow, by_tcp)
+            Box::new(std::mem::replace(&mut flow, by_tcp))
         });
         let (tx, outputs) = ClientTransaction::new(request, reliability(flow), self.timers);
         let id = self.insert(key, Machine::Client(tx, purpose), flow, None);
@@ -388,7 +388,7 @@ impl Transactions {
         let Some(entry) = self.entries.get_mut(&id) else { return false };
         let Machine::Client(tx, _) = &mut entry.machine else { return false };
         let unanswered = matches!(tx.state(), ClientState::Calling | ClientState::Trying);
-        let Some(udp) = entry.instead_of.take().filter(|_| unanswered) else { return false };
+        let Some(udp) = entry.instead_of.take().filter(|_| unanswered).map(|flow| *flow) else { return false };
         let mut request = tx.request().clone();
         wire::carried_by(&mut request, Transport::Udp, false);
         let (again, outputs) = ClientTransaction::new(request, reliability(udp), self.timers);
