@@ -90,6 +90,10 @@ pub enum Fault {
     Expired,
     /// The effect comes late, and so does the answer.
     Slow(Duration),
+    /// No effect, and no answer ever.
+    HangBefore,
+    /// The effect, and no answer ever.
+    HangAfter,
 }
 
 #[derive(Default)]
@@ -204,6 +208,12 @@ async fn serve<V: Vendor>(
                 vendor.lock().unwrap().answer(&req);
                 let _ = watch.send((number, true));
                 return Ok(());
+            }
+            Some(Fault::HangBefore) => std::future::pending().await,
+            Some(Fault::HangAfter) => {
+                vendor.lock().unwrap().answer(&req);
+                let _ = watch.send((number, true));
+                std::future::pending().await
             }
             Some(Fault::Slow(late)) => {
                 tokio::time::sleep(late).await;
