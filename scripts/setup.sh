@@ -9,7 +9,8 @@ set -euo pipefail
 # client. python3, pip: where models come from.
 packages=(ca-certificates make cmake g++ clang libclang-dev pkg-config libssl-dev python3 python3-pip python3-venv)
 # The SIP peers that tests call: SIPp, sipsak, baresip without its sound and video.
-test_packages=(sip-tester sipsak baresip-core)
+# A real help desk, Request Tracker 5 with SQLite and its own web server: some minutes to install, once.
+test_packages=(sip-tester sipsak baresip-core request-tracker5 rt5-db-sqlite rt5-standalone)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {
