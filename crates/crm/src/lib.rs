@@ -17,6 +17,7 @@ mod mapping;
 mod model;
 mod numbering;
 mod outbox;
+pub mod privacy;
 mod rt;
 mod salesforce;
 mod shopify;

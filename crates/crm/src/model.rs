@@ -297,6 +297,17 @@ pub enum CapabilityState {
     Untried(String),
 }
 
+impl std::fmt::Display for Capability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (word, said) = match &self.state {
+            CapabilityState::Can(said) => ("can", said),
+            CapabilityState::Cannot(said) => ("CANNOT", said),
+            CapabilityState::Untried(said) => ("untried", said),
+        };
+        write!(f, "{word:<8} {}: {said}", self.what)
+    }
+}
+
 impl Capability {
     /// From a try: what was seen, or what went wrong.
     pub fn tried(what: &str, outcome: Result<String, CrmError>) -> Self {

@@ -159,7 +159,9 @@ impl Outbox {
             Claim::Ours(watching) => watching,
         };
         let mut unclaim = Unclaim { watched: &self.watched, key: &write.key, armed: true };
-        let payload = serde_json::to_string(write).unwrap_or_default();
+        // Some systems want to know when the call began, and the same write must say the same each time it is sent.
+        let started_at = write.started_at.or_else(|| Some(Timestamp::now()));
+        let payload = serde_json::to_string(&CaseWrite { started_at, ..write.clone() }).unwrap_or_default();
         let (row, new) = self.store.outbox_add(&write.key, &write.call_id, write.step.name(), &payload).await?;
         let settled = match row.state {
             OutboxState::Pending => None,

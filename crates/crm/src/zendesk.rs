@@ -190,8 +190,9 @@ impl Zendesk {
         }
         call["app_id"] = Value::from(app_id);
         call["ticket_id"] = id_value(&id);
-        call["from_line"] = Value::from(write.from.as_str());
-        call["to_line"] = Value::from(write.to.as_str());
+        let line = |number: &str| Value::from(if number.is_empty() { "unknown" } else { number });
+        call["from_line"] = line(&write.from);
+        call["to_line"] = line(&write.to);
         call["direction"] = Value::from("inbound");
         call["call_started_at"] = Value::from(write.started_at.map(|at| format!("{at:.0}")).unwrap_or_default());
         let request = Request::post("/api/v2/calls", call).header("idempotency-key", format!("{}:call", write.key));
@@ -321,7 +322,7 @@ impl Crm for Zendesk {
             Some(agent) => {
                 let path = format!("/api/v2/channels/voice/agents/{}/{kind}/{}/display", segment(agent), segment(id));
                 // An agent who is not signed in to Zendesk is no fault: the page's address is shown all the same.
-                self.ask(Request::post(path, json!({}))).await.is_ok()
+                self.ask(Request::post_empty(path)).await.is_ok()
             }
             None => false,
         };

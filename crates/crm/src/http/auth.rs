@@ -89,7 +89,10 @@ impl Auth {
     pub fn secrets(&self) -> Vec<SecretString> {
         match self {
             Self::None => Vec::new(),
-            Self::Basic { password, .. } => vec![password.clone()],
+            Self::Basic { user, password } => {
+                let both = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
+                vec![password.clone(), SecretString::from(both)]
+            }
             Self::Fixed { secret, .. } => vec![secret.clone()],
             Self::Token(source) => {
                 let mut secrets: Vec<_> = lock(&source.current).iter().map(|t| t.secret.clone()).collect();

@@ -70,6 +70,10 @@ impl Request {
     pub fn post(path: impl Into<String>, body: Value) -> Self {
         Self::new(Method::POST, path).body(body)
     }
+    /// A POST whose path says all.
+    pub fn post_empty(path: impl Into<String>) -> Self {
+        Self::new(Method::POST, path)
+    }
     pub fn put(path: impl Into<String>, body: Value) -> Self {
         Self::new(Method::PUT, path).body(body)
     }
