@@ -40,6 +40,11 @@ pub trait Transcriber: Send {
 pub trait Synthesizer: Send {
     /// One clause, already in words a voice reads right.
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError>;
+
+    /// Makes the engine whole again after it panicked in the middle of something. Called on its worker's thread.
+    fn restart(&mut self) -> Result<(), TtsError> {
+        Ok(())
+    }
 }
 
 /// Voice activity. One per ear.
