@@ -48,10 +48,18 @@ fn main() -> Result<(), Failure> {
                     let (want, got) = (canonical(&sample.words), canonical(&heard.text));
                     let errors = distance(&want, &got);
                     if errors > 0 && std::env::var_os("SHOW").is_some() && noise_db.is_none() {
-                        println!("  {}\n    {}\n    {} ({:.2})", sample.path.display(), sample.words, heard.text, heard.confidence);
+                        println!(
+                            "  {}\n    {}\n    {} ({:.2})",
+                            sample.path.display(),
+                            sample.words,
+                            heard.text,
+                            heard.confidence
+                        );
                     }
                     (wrong, words) = (wrong + errors, words + want.len());
-                    let digits = |w: &[String]| w.iter().flat_map(|w| w.chars()).filter(char::is_ascii_digit).collect::<String>();
+                    let digits = |w: &[String]| {
+                        w.iter().flat_map(|w| w.chars()).filter(char::is_ascii_digit).collect::<String>()
+                    };
                     if !digits(&want).is_empty() {
                         with_digits += 1;
                         digits_right += usize::from(digits(&want) == digits(&got));
@@ -76,7 +84,10 @@ fn main() -> Result<(), Failure> {
 }
 
 fn percentile(sorted: &[Duration], p: f64) -> f64 {
-    sorted.get(((sorted.len() as f64 * p) as usize).min(sorted.len().saturating_sub(1))).map_or(0.0, Duration::as_secs_f64) * 1e3
+    sorted
+        .get(((sorted.len() as f64 * p) as usize).min(sorted.len().saturating_sub(1)))
+        .map_or(0.0, Duration::as_secs_f64)
+        * 1e3
 }
 
 /// Every `file` with the `text` that belongs to it in the folders' `caller.toml`.
@@ -88,7 +99,9 @@ fn callers(dir: &Path) -> Result<Vec<Sample>, Failure> {
         let Ok(script) = std::fs::read_to_string(folder.join("caller.toml")) else { continue };
         let mut file: Option<String> = None;
         for line in script.lines() {
-            let value = |key: &str| Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"').to_owned());
+            let value = |key: &str| {
+                Some(line.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"').to_owned())
+            };
             if let Some(name) = value("file") {
                 file = Some(name);
             } else if let (Some(words), Some(name)) = (value("text"), file.take()) {
@@ -110,7 +123,11 @@ fn telephone(pcm: &[i16], noise_db: Option<f32>) -> Vec<i16> {
     let rms = (pcm.iter().map(|s| f32::from(*s).powi(2)).sum::<f32>() / pcm.len().max(1) as f32).sqrt();
     let level = noise_db.map_or(0.0, |db| rms * 10f32.powf(-db / 20.0) * 3f32.sqrt());
     let mut seed = 1u32;
-    pcm.iter()
+    // What the ear keeps from before the voice and waits for after it.
+    let silent = |ms: usize| std::iter::repeat_n(&0i16, ms * 8);
+    silent(320)
+        .chain(pcm)
+        .chain(silent(192))
         .map(|s| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (seed as f32 / u32::MAX as f32 * 2.0 - 1.0) * level;

@@ -57,6 +57,8 @@ impl MoonshineFiles {
 
 /// One worker's engine.
 pub struct Moonshine {
+    files: MoonshineFiles,
+    threads: usize,
     encoder: Session,
     first: Session,
     next: Session,
@@ -86,8 +88,8 @@ impl Moonshine {
                 Some(Cache { input: i.name().to_owned(), output: format!("present.{rest}"), grows })
             })
             .collect();
-        let mut this =
-            Self { encoder: session(&files.encoder, threads)?, first: session(&files.first, threads)?, next, caches, tokens };
+        let (encoder, first) = (session(&files.encoder, threads)?, session(&files.first, threads)?);
+        let mut this = Self { files: files.clone(), threads, encoder, first, next, caches, tokens };
         // The first run allocates; do it before anybody waits for it.
         this.decode(&vec![0.0; MODEL_RATE as usize]).map_err(|e| e.to_string())?;
         Ok(this)
@@ -127,6 +129,11 @@ impl Moonshine {
 }
 
 impl Transcriber for Moonshine {
+    fn restart(&mut self) -> Result<(), SttError> {
+        *self = Self::load(&self.files, self.threads).map_err(SttError::Engine)?;
+        Ok(())
+    }
+
     fn transcribe(&mut self, pcm: &[i16], _hints: &Hints) -> Result<Transcript, SttError> {
         let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();
         let mut audio = resample_f32(&float, RATE, MODEL_RATE);
@@ -187,7 +194,15 @@ fn mean(said: &[(usize, f32)]) -> f32 {
 /// What the model says of silence and noise, unless it is quite sure.
 fn is_filler(text: &str, logprob: f32) -> bool {
     const FILLERS: [&str; 9] = [
-        "you", "thank you", "thank you for watching", "thanks for watching", "bye-bye", "the end", "so", "i'm sorry", "okay",
+        "you",
+        "thank you",
+        "thank you for watching",
+        "thanks for watching",
+        "bye-bye",
+        "the end",
+        "so",
+        "i'm sorry",
+        "okay",
     ];
     let low = text.to_lowercase();
     let low = low.trim_matches(|c: char| !c.is_alphanumeric());

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::words::{plain, unlooped};
 use baton_audio::{RATE, resample_f32};
 use baton_speech::{Hints, SttError, Transcriber, Transcript, Word};
-use crate::words::{plain, unlooped};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
 const MODEL_RATE: u32 = 16_000;
@@ -25,7 +25,7 @@ impl Model {
 
     pub fn transcriber(&self, threads: usize) -> Result<Whisper, String> {
         let state = self.0.create_state().map_err(|e| e.to_string())?;
-        let mut whisper = Whisper { state, threads: i32::try_from(threads).unwrap_or(1) };
+        let mut whisper = Whisper { context: Arc::clone(&self.0), state, threads: i32::try_from(threads).unwrap_or(1) };
         // The first run allocates; do it before anybody waits for it.
         let _ = whisper.transcribe(&vec![0; RATE as usize], &Hints::default());
         Ok(whisper)
@@ -33,11 +33,17 @@ impl Model {
 }
 
 pub struct Whisper {
+    context: Arc<WhisperContext>,
     state: WhisperState,
     threads: i32,
 }
 
 impl Transcriber for Whisper {
+    fn restart(&mut self) -> Result<(), SttError> {
+        self.state = self.context.create_state().map_err(|e| SttError::Engine(e.to_string()))?;
+        Ok(())
+    }
+
     fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
         let failed = |e: whisper_rs::WhisperError| SttError::Engine(e.to_string());
         let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();

@@ -60,7 +60,7 @@ pub fn start(config: &Config) -> Result<Speech, SpeechError> {
         stt_threads: config.speech.stt_threads,
         tts_workers: config.speech.tts_workers,
     })?;
-    Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()) }))
+    Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()), ..SpeechConfig::default() }))
 }
 
 /// Says that this binary cannot hear or speak.

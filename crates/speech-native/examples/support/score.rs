@@ -2,15 +2,35 @@
 //! "A-1042".
 
 const SMALL: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 10] = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// The words to compare: lower case, no punctuation, numbers in figures and neighbouring ones as one.
 pub fn canonical(text: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    for token in text.to_lowercase().replace(['\u{2019}', '`'], "'").split(|c: char| c.is_whitespace() || "-–—/".contains(c)) {
+    for token in
+        text.to_lowercase().replace(['\u{2019}', '`'], "'").split(|c: char| c.is_whitespace() || "-–—/".contains(c))
+    {
         let dollars = token.contains('$');
         let mut part = String::new();
         for c in token.chars().filter(|c| c.is_alphanumeric() || *c == '\'') {

@@ -175,6 +175,7 @@ impl Task {
     fn on_heard(&mut self, event: HearEvent) {
         match event {
             HearEvent::SpeechStarted { .. } => self.feed(Input::SpeechStarted),
+            HearEvent::Partial { .. } => {}
             HearEvent::Utterance { text, confidence, ended, .. } => {
                 info!(text, confidence, "heard");
                 self.feed(Input::Heard { text, confidence, ended });
