@@ -175,10 +175,14 @@ pub fn ask_for_real_time() -> bool {
 /// Random numbers, for sources, sequences and timestamps that must not be guessed.
 pub fn random() -> [u64; 2] {
     let mut bytes = [0u8; 16];
-    // SAFETY: sixteen writable bytes; so few are never cut short once the pool is ready, which this call awaits.
-    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    let [a, b] = [0, 8].map(|at| bytes.get(at..).and_then(|b| b.first_chunk()).copied().map_or(0, u64::from_ne_bytes));
-    [a, b]
+    fill_random(&mut bytes);
+    [0, 8].map(|at| bytes.get(at..).and_then(|b| b.first_chunk()).copied().map_or(0, u64::from_ne_bytes))
+}
+
+/// Fills up to 256 bytes with the system's random numbers, fit for keys.
+pub fn fill_random(bytes: &mut [u8]) {
+    // SAFETY: as many writable bytes as said; so few are never cut short once the pool is ready, which this call awaits.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len().min(256), 0) };
 }
 
 fn drain(fd: &OwnedFd) {

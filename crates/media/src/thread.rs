@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 
-use crate::leg::{Leg, Port};
+use crate::MediaLeg;
+use crate::leg::{Leg, Port, Task};
 use crate::shard::{GRID, Garbage, Shard, seat_of};
 use crate::sys::{self, Epoll, EventFd, Ticker};
-use crate::{MediaCommand, MediaLeg};
 
 const WAKE: u64 = 0;
 const TICK: u64 = 1;
@@ -51,7 +51,7 @@ pub enum Order {
     /// A new leg, or one moved here.
     Admit(Box<Leg<Sockets>>),
     /// An order of the control plane.
-    Leg(MediaLeg, MediaCommand),
+    Leg(MediaLeg, Task),
     /// The leg moves to another shard.
     Release(MediaLeg),
 }
@@ -139,7 +139,7 @@ impl Driver {
         let sockets = leg.port();
         let received = if control { sockets.rtcp.recv_from(datagram) } else { sockets.rtp.recv_from(datagram) };
         let Ok((length, from)) = received else { return };
-        let bytes = datagram.get(..length).unwrap_or_default();
+        let bytes = datagram.get_mut(..length).unwrap_or_default();
         if control { self.shard.rtcp(now, seat, from, bytes) } else { self.shard.rtp(now, seat, from, bytes) }
     }
 
@@ -148,8 +148,8 @@ impl Driver {
             let Ok(order) = self.orders.pop() else { return };
             match order {
                 Order::Admit(leg) => self.admit(leg),
-                Order::Leg(leg, command) => {
-                    if let Some(gone) = self.shard.order(now, leg, command) {
+                Order::Leg(leg, task) => {
+                    if let Some(gone) = self.shard.order(now, leg, task) {
                         self.leave(gone, Garbage::Closed);
                     }
                 }

@@ -7,7 +7,7 @@ use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
 use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
 use baton_intake::{Action, ActionResult, ContactView, OrderView};
-use baton_media::{LegStats, MediaCommand};
+use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
@@ -151,8 +151,7 @@ fn order(order: baton_crm::Order) -> OrderView {
 pub fn media(stats: &LegStats) -> MediaStats {
     MediaStats {
         codec: match stats.codec {
-            Some(baton_media::Codec::Pcmu) => "PCMU",
-            Some(baton_media::Codec::Pcma) => "PCMA",
+            Some(codec) => codec.name(),
             None => "none",
         }
         .to_owned(),
@@ -166,17 +165,16 @@ pub fn media(stats: &LegStats) -> MediaStats {
 
 /// What the far side's description means for its media leg. A side on hold is sent nothing it did not ask for.
 pub fn connect(remote: &Remote) -> MediaCommand {
-    MediaCommand::Connect {
-        remote: remote.addr,
-        codec: match remote.codec {
-            sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
-            sdp::Codec::Pcma => baton_media::Codec::Pcma,
-        },
-        payload_type: remote.payload_type,
+    let codec = match remote.codec {
+        sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
+        sdp::Codec::Pcma => baton_media::Codec::Pcma,
+    };
+    MediaCommand::Connect(Agreement {
         dtmf_payload_type: remote.dtmf_payload_type,
         send: matches!(remote.direction, Direction::SendRecv | Direction::RecvOnly),
         receive: matches!(remote.direction, Direction::SendRecv | Direction::SendOnly),
-    }
+        ..Agreement::new(remote.addr, CodecList::one(codec, remote.payload_type))
+    })
 }
 
 /// How a leg is ended: BYE if it was answered, a refusal before.
