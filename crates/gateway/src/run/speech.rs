@@ -24,7 +24,9 @@ pub enum SpeechError {
 #[cfg(feature = "native-speech")]
 pub fn start(config: &Config) -> Result<Speech, SpeechError> {
     let layout = Layout::new(&config.speech.models);
-    let missing = baton_models::missing(&config.speech.models);
+    // Without the embedding model the flows' phrases decide alone.
+    let mut missing = baton_models::missing(&config.speech.models);
+    missing.retain(|m| !m.is_optional());
     if !missing.is_empty() {
         return Err(SpeechError::Missing { names: missing.iter().map(|m| m.name).collect::<Vec<_>>().join(", ") });
     }
