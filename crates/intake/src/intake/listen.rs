@@ -103,6 +103,9 @@ impl Intake {
         } else {
             names::introduced(words)
         };
+        // "No, Ellen is my client, I'm her carer": the name of whom they call for is not theirs.
+        let others = self.account_holder() == Some(false) && asked_identity;
+        let name = name.filter(|n| !(others && self.contact.as_ref().is_some_and(|c| names::same(n, &c.name))));
         if let Some(name) = name {
             let known = self.slot_value(SlotKind::PersonName);
             // "Yes, this is Dave Chang": who agrees to be the contact and gives half the name right is the contact.
@@ -234,6 +237,10 @@ impl Intake {
             return;
         }
         let answer = lexicon::answer(&heard.words);
+        if confirming && let Some(whole) = self.tail_corrected(&slot, heard) {
+            self.set_number(&slot, whole, heard, true, gained);
+            return;
+        }
         if confirming && let Some(yes) = answer {
             gained.any = true;
             if yes {
@@ -343,6 +350,19 @@ impl Intake {
         self.contact().into_iter().flat_map(|c| &c.orders)
     }
 
+    /// "SO-20351, is that right?" "No, nine one.": the last digits anew.
+    fn tail_corrected(&self, slot: &str, heard: &Heard) -> Option<Match> {
+        let digits = numbers::all_digits(&heard.words);
+        let value = self.form.text(slot)?;
+        let keep = value.len().checked_sub(digits.len())?;
+        let replaced = value.get(keep..)?;
+        let fits = digits.len() >= 2 && replaced.bytes().all(|b| b.is_ascii_digit()) && replaced != digits;
+        let value = fits.then(|| value.get(..keep).map(|head| format!("{head}{digits}"))).flatten()?;
+        let on_record = self.own_orders().any(|o| same_code(&o.number, &value));
+        let code = Code { value, surety: Surety::Exact, open_letters: false, start: 0, end: heard.words.len() };
+        Some(Match { code, on_record })
+    }
+
     fn find_number(&self, words: &[Word], asked: bool) -> Option<Match> {
         if let Some(point) = lexicon::correction_point(words)
             && let Some(found) = self.number_in(&words[point..], asked)
@@ -373,7 +393,9 @@ impl Intake {
                 .iter()
                 .any(|w| matches!(w.norm.as_str(), "order" | "number" | "reference" | "confirmation"));
             let phone_like = run.digits().len() >= 7;
-            let near = self.near(&run).filter(|_| asked || named || !run.letters().is_empty());
+            let near = self
+                .near(&run)
+                .filter(|_| asked || named || !run.letters().is_empty() || (4..7).contains(&run.digits().len()));
             for code in run.codes(&slot.patterns, (asked || named) && !phone_like) {
                 if best.as_ref().is_none_or(|b| code.surety > b.code.surety) {
                     best = Some(Match { code, on_record: false });
