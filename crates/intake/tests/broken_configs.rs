@@ -326,6 +326,7 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
         "flow.orders.intent.0.webhook",
         "without a name",
     ),
+    ("filter that is none", "{reason}.] [Tried", "{reason:long}.] [Tried", "briefing.case.text", "`long`"),
     ("unknown key", "patience_s = 7", "patience = 7", "", "unknown field"),
 ];
 
