@@ -139,7 +139,7 @@ pub struct Meaning {
 
 impl Default for Meaning {
     fn default() -> Self {
-        Self { threshold: 0.45, margin: 0.05, ask: 0.33 }
+        Self { threshold: 0.5, margin: 0.08, ask: 0.3 }
     }
 }
 

@@ -254,7 +254,7 @@ const ROWS: &[(&str, &str, &str, &str, &str)] = &[
     ("priority out of range", "priority = 9", "priority = 90", "trigger.1.priority", "priority 90"),
     ("distress that waits", "priority = 9", "priority = 9\nrequires = [\"name\"]", "trigger.1.requires", "would wait"),
     ("tone levels that do not rise", "offer = 0.6", "offer = 0.3", "flow.orders.tone", "do not rise"),
-    ("similarities that cannot be", "threshold = 0.45", "threshold = 0.2", "flow.orders.meaning", "cannot be"),
+    ("similarities that cannot be", "threshold = 0.5", "threshold = 0.2", "flow.orders.meaning", "cannot be"),
     (
         "reveals what cannot be",
         "reveal = [\"name\"]",

@@ -100,8 +100,8 @@ impl MiniLm {
         let ids = Tensor::from_array(([1usize, n], pieces.to_vec()))?;
         let mask = Tensor::from_array(([1usize, n], vec![1_i64; n]))?;
         let kinds = Tensor::from_array(([1usize, n], vec![0_i64; n]))?;
-        let outputs = session
-            .run(ort::inputs!["input_ids" => ids, "attention_mask" => mask, "token_type_ids" => kinds])?;
+        let outputs =
+            session.run(ort::inputs!["input_ids" => ids, "attention_mask" => mask, "token_type_ids" => kinds])?;
         let (_, states) = outputs["last_hidden_state"].try_extract_tensor::<f32>()?;
         Ok(mean(states, n))
     }

@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn cuts_words_into_the_longest_pieces() {
-        let vocabulary = Vocabulary::new("[PAD]\n[UNK]\n[CLS]\n[SEP]\nwhere\nis\nmy\nket\n##tle\n?\ncafe\n'\ns\n").unwrap();
+        let vocabulary =
+            Vocabulary::new("[PAD]\n[UNK]\n[CLS]\n[SEP]\nwhere\nis\nmy\nket\n##tle\n?\ncafe\n'\ns\n").unwrap();
         assert_eq!(vocabulary.pieces("Where is my KETTLE?", 128), [2, 4, 5, 6, 7, 8, 9, 3]);
         assert_eq!(vocabulary.pieces("Café’s xyz", 128), [2, 10, 11, 12, 1, 3]);
         assert_eq!(vocabulary.pieces("where where where", 3), [2, 4, 3]);

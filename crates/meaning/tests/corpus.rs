@@ -15,10 +15,8 @@ use baton_meaning::MiniLm;
 use support::corpus::{Figures, calls, run};
 
 fn model() -> Option<Arc<dyn Embedder>> {
-    let dir = std::env::var_os("BATON_MODELS").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../media/models")),
-        PathBuf::from,
-    );
+    let dir = std::env::var_os("BATON_MODELS")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../media/models")), PathBuf::from);
     // The names are those of the catalogue in crates/models.
     let paths = ["libonnxruntime.so", "minilm-int8.onnx", "minilm-vocab.txt"].map(|name| dir.join(name));
     if let Some(missing) = paths.iter().find(|p| !p.exists()) {
@@ -52,6 +50,8 @@ fn both_parts_hold_with_the_model() {
     println!("tuning part, with the model: {tuning}\n{tuning_faults}");
     let (figures, faults) = report("final-", &model);
     println!("final part, with the model: {figures}\n{faults}");
+    let (blind, blind_faults) = report("blind-", &model);
+    println!("blind part, with the model: {blind}\n{blind_faults}");
     assert!(figures.calls >= 80 && figures.awkward >= 20, "{figures}");
     assert!(figures.slot_accuracy() >= 95.0, "{figures}\n{faults}");
     assert!(figures.precision() >= 95.0 && figures.recall() >= 95.0, "{figures}\n{faults}");

@@ -478,7 +478,10 @@ impl Intake {
         }
         let told = self.own_words(&heard.text);
         let sentence = if told.is_empty() { heard.text.as_str() } else { told.as_str() };
-        match self.flow.meant(sentence) {
+        // Numbers mean nothing here and lead astray.
+        let plain = |w: &&str| !w.bytes().any(|b| b.is_ascii_digit());
+        let sentence = sentence.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ");
+        match self.flow.meant(&sentence) {
             Some(Meant::Intent(intent)) => {
                 self.set_topic(intent);
                 self.note_reason(heard, true);

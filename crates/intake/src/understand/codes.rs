@@ -64,7 +64,7 @@ pub(super) struct Atom {
     /// A letter guessed from a word.
     weak: bool,
     /// Part of a word of several letters, which only stands for letters that a pattern names.
-    in_word: bool,
+    pub(super) in_word: bool,
     word: usize,
 }
 

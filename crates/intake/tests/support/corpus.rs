@@ -152,7 +152,7 @@ pub fn run(call: &Call, model: Option<&Arc<dyn Embedder>>) -> Outcome {
         let contact = people().into_iter().find(|p| p.name == *known).unwrap_or_else(|| panic!("who is {known}?"));
         intake.contact_found(contact);
     }
-    let mut caller = Caller { call, next: 0, used: BTreeMap::new() };
+    let mut caller = Caller { call, next: 0, used: BTreeMap::new(), repeated: false };
     let mut out = Outcome::default();
     let mut reply = intake.begin();
     for _ in 0..40 {
@@ -224,6 +224,7 @@ struct Caller<'a> {
     call: &'a Call,
     next: usize,
     used: BTreeMap<String, usize>,
+    repeated: bool,
 }
 
 impl Caller<'_> {
@@ -258,6 +259,14 @@ impl Caller<'_> {
             "offer" | "confirm" => "No.",
             "topic" if self.is_it(&line) => "Yes.",
             "topic" => "No.",
+            // Asked to say it in other words, people say it once more.
+            "opening" if !self.repeated => {
+                self.repeated = true;
+                match self.call.says.first() {
+                    Some(Say::Words(words, _)) => words.as_str(),
+                    _ => return Say::Silence,
+                }
+            }
             "helped" => "Yes, thank you.",
             "else" => "No, that's all.",
             _ => return Say::Silence,
