@@ -64,5 +64,7 @@ fn the_blind_part_is_told_as_it_is() {
     let (figures, faults) = report("blind-");
     println!("blind part, by phrases alone: {figures}\n{faults}");
     assert!(figures.calls >= 30, "{figures}");
+    let (second, second_faults) = report("second-");
+    println!("second blind part, by phrases alone: {second}\n{second_faults}");
     assert_eq!((figures.on_tone_alone, figures.distress_missed), (0, 0), "{faults}");
 }

@@ -52,6 +52,8 @@ fn both_parts_hold_with_the_model() {
     println!("final part, with the model: {figures}\n{faults}");
     let (blind, blind_faults) = report("blind-", &model);
     println!("blind part, with the model: {blind}\n{blind_faults}");
+    let (second, second_faults) = report("second-", &model);
+    println!("second blind part, with the model: {second}\n{second_faults}");
     assert!(figures.calls >= 80 && figures.awkward >= 20, "{figures}");
     assert!(figures.slot_accuracy() >= 95.0, "{figures}\n{faults}");
     assert!(figures.precision() >= 95.0 && figures.recall() >= 95.0, "{figures}\n{faults}");
