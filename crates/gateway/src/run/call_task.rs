@@ -197,15 +197,19 @@ impl Task {
                 let leg = if is_caller { Leg::Caller } else { Leg::Agent };
                 self.feed(Input::Digit { leg, digit });
             }
-            SipEvent::Progress { .. } if self.is_agent(&event) => self.feed(Input::AgentRinging),
+            SipEvent::Progress { .. } if self.is_agent(&event) => {
+                let extension = self.agent_extension();
+                self.feed(Input::AgentRinging { extension });
+            }
             SipEvent::Answered { ref sdp, .. } if self.is_agent(&event) => {
                 let sdp = sdp.clone();
                 self.on_agent_answered(sdp.as_deref());
             }
             SipEvent::Failed { code, ref reason, .. } if self.is_agent(&event) => {
                 info!(code, reason, "the agent's phone did not take the call");
+                let extension = self.agent_extension();
                 let cut = self.close_agent();
-                self.feed(Input::AgentFailed { code });
+                self.feed(Input::AgentFailed { extension, code });
                 self.feed_all(cut);
             }
             SipEvent::Ended { cause, .. } if self.is_agent(&event) => {
@@ -247,10 +251,9 @@ impl Task {
         match sdp.map(|s| sdp::read_answer(s, &self.shared.sdp_codecs())) {
             Some(Ok(remote)) => {
                 self.connect(media, &remote);
-                if let Some(extension) = self.agent.as_ref().and_then(|a| a.extension.clone()) {
-                    self.tell_desk(desk::Request::Answered { extension });
-                }
-                self.feed(Input::AgentAnswered);
+                let extension = self.agent_extension();
+                self.tell_desk(desk::Request::Answered { extension: extension.clone() });
+                self.feed(Input::AgentAnswered { extension });
             }
             other => {
                 let why = match other {
@@ -259,8 +262,9 @@ impl Task {
                 };
                 warn!(why, "the agent's phone answered without usable media");
                 self.shared.sip_send(SipCommand::Bye { leg: sip, reason: Some(records::reason(488, &why)) });
+                let extension = self.agent_extension();
                 let cut = self.close_agent();
-                self.feed(Input::AgentFailed { code: 488 });
+                self.feed(Input::AgentFailed { extension, code: 488 });
                 self.feed_all(cut);
             }
         }
@@ -371,6 +375,10 @@ impl Task {
         }
     }
 
+    fn agent_extension(&self) -> String {
+        self.agent.as_ref().and_then(|a| a.extension.clone()).unwrap_or_default()
+    }
+
     fn is_agent(&self, event: &SipEvent) -> bool {
         self.agent.as_ref().is_some_and(|a| event.leg() == Some(a.sip))
     }
@@ -412,23 +420,35 @@ impl Task {
             Action::RunAction(action) => records::run_action(&self.shared, &self.inbox, action),
             Action::WriteCase(draft) => records::write_case(&self.shared, &self.inbox, draft),
             Action::PrepareBriefing { text } => self.prepare_briefing(text),
-            Action::FindAgent { queue, not } => self.find_agent(queue, not),
+            Action::FindAgent { queue, not, .. } => self.find_agent(queue, not),
             Action::RingAgent { extension, .. } => self.ring_agent(extension),
-            Action::CancelAgent => {
-                if let Some(agent) = &self.agent {
+            Action::CancelAgent { extension, .. } => {
+                if let Some(agent) = self.agent.as_ref().filter(|a| a.extension.as_ref() == Some(&extension)) {
                     self.shared.sip_send(SipCommand::Cancel { leg: agent.sip });
+                    let cut = self.close_agent();
+                    self.feed_all(cut);
                 }
-                let cut = self.close_agent();
-                self.feed_all(cut);
             }
             Action::PlayBriefing { line, text } => self.play_briefing(line, text),
+            Action::AgentTalking { extension } => {
+                self.talked = true;
+                self.tell_desk(desk::Request::Talking { extension });
+            }
             Action::Bridge => self.bridge(),
             Action::Unbridge => self.media(self.caller.media, MediaCommand::Unbridge),
-            Action::ReleaseAgent { extension } => {
+            Action::ReleaseAgent { extension, .. } => {
                 let talked = std::mem::take(&mut self.talked);
                 self.tell_desk(desk::Request::Released { extension, talked });
             }
             Action::HangUp { leg, cause } => self.hang_up(leg, cause),
+            // Nobody is dialled, nobody but caller and agent is mixed, and no REFER, hold or supervisor is reported yet.
+            Action::LeaveQueue { .. }
+            | Action::KeepPlace { .. }
+            | Action::Dial { .. }
+            | Action::Ringback { .. }
+            | Action::Mix { .. }
+            | Action::AnswerRefer { .. }
+            | Action::ReferProgress { .. } => {}
             Action::SaveRecord => self.journal.save(self.call.record()),
             Action::CompleteRecord => {
                 self.journal.save(self.call.record());
@@ -465,6 +485,7 @@ impl Task {
         let media = match leg {
             Leg::Caller => Some(self.caller.media),
             Leg::Agent => self.agent.as_ref().map(|a| a.media),
+            Leg::Third | Leg::Supervisor => None,
         };
         match media {
             Some(media) => self.media(media, MediaCommand::Play { id, clip, looped: false }),
@@ -479,6 +500,7 @@ impl Task {
         let media = match leg {
             Leg::Caller => Some(self.caller.media),
             Leg::Agent => self.agent.as_ref().map(|a| a.media),
+            Leg::Third | Leg::Supervisor => None,
         };
         if let Some(media) = media {
             self.media(media, MediaCommand::Stop);
@@ -555,7 +577,7 @@ impl Task {
             Ok(opened) => opened,
             Err(e) => {
                 warn!(error = %e, "no RTP port for the agent's leg");
-                self.feed(Input::AgentFailed { code: 503 });
+                self.feed(Input::AgentFailed { extension, code: 503 });
                 return;
             }
         };
@@ -579,14 +601,10 @@ impl Task {
 
     fn bridge(&mut self) {
         let Some(agent) = &self.agent else { return };
-        let (media, extension) = (agent.media, agent.extension.clone());
+        let media = agent.media;
         self.on_hold = false;
         self.hold_play = None;
-        self.talked = true;
         self.media(self.caller.media, MediaCommand::Bridge { with: media });
-        if let Some(extension) = extension {
-            self.tell_desk(desk::Request::Talking { extension });
-        }
     }
 
     fn hang_up(&mut self, leg: Leg, cause: HangUpCause) {
@@ -608,6 +626,7 @@ impl Task {
                 let cut = self.close_agent();
                 self.feed_all(cut);
             }
+            Leg::Third | Leg::Supervisor => {}
         }
     }
 
