@@ -156,7 +156,7 @@ impl Walk {
             trunk: "carrier".into(),
             flow: Arc::clone(flow),
         };
-        let introduction = if seed % 3 == 0 { "Now you are both here.".to_owned() } else { String::new() };
+        let introduction = if seed.is_multiple_of(3) { "Now you are both here.".to_owned() } else { String::new() };
         let rules = Rules {
             introduction,
             outside: vec!["0".into()],

@@ -123,6 +123,14 @@ impl World {
         self.desk(desk::Input::Leaves { who, why: left });
     }
 
+    pub(crate) fn stops(&mut self, ends: bool) {
+        self.desk(desk::Input::Drain);
+        let live: Vec<usize> = self.visits.keys().copied().collect();
+        for i in live {
+            self.feed(i, if ends { Input::Shutdown } else { Input::Drain });
+        }
+    }
+
     /// The two are joined.
     pub(crate) fn served(&mut self, i: usize, extension: &str) {
         let now = self.now;

@@ -89,6 +89,8 @@ enum Event {
     Decoded(usize, String),
     /// Somebody at a number outside hangs up, if it is still this leg.
     ThirdLeaves(usize, u64),
+    /// The gateway drains, or ends.
+    Stops(bool),
 }
 
 /// Everything.
@@ -182,6 +184,13 @@ impl World {
         world
     }
 
+    /// The gateway drains at that moment, or ends.
+    #[must_use]
+    pub fn stopping(mut self, at: Duration, ends: bool) -> Self {
+        self.at(at, Event::Stops(ends));
+        self
+    }
+
     /// Lets everything happen until every call is over.
     pub fn run(mut self) -> Report {
         while let Some(at) = self.next_moment() {
@@ -242,6 +251,7 @@ impl World {
             Some(Event::CallerSpeaks(i, turn)) => self.caller_speaks(i, turn),
             Some(Event::Decoded(i, text)) => self.decoded(i, text),
             Some(Event::ThirdLeaves(i, leg)) => self.third_leaves(i, leg),
+            Some(Event::Stops(ends)) => self.stops(ends),
             None => {}
         }
     }

@@ -129,11 +129,11 @@ fn a_day(seed: u64, callers: usize) -> Report {
         })
         .collect();
     let between = Between { loss: 0.05, crm: 5..4_000, crm_fails: 0.05, crm_silent: 0.03, ..Between::default() };
-    let introduction = if seed % 2 == 0 { String::new() } else { "You are both on the line now.".to_owned() };
+    let introduction = if seed.is_multiple_of(2) { String::new() } else { "You are both on the line now.".to_owned() };
     let rules = Rules { introduction, outside: vec!["0".into()], ..Rules::default() };
     let policy = if seed.is_multiple_of(2) { "wait" } else { "proceed" };
     let plan = plan(&mut rng);
-    World::with_queues(seed, flow(policy, seed % 3 != 0), between, plan, rules, agents, people).run()
+    World::with_queues(seed, flow(policy, !seed.is_multiple_of(3)), between, plan, rules, agents, people).run()
 }
 
 fn check(report: &Report, callers: usize, seed: u64) {
