@@ -194,6 +194,9 @@ pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
         HangUpCause::Declined => (603, "declined"),
         HangUpCause::NoDecision => (603, "no decision after the briefing"),
         HangUpCause::NoMedia => (408, "no RTP received"),
+        HangUpCause::AnsweredElsewhere => (200, "answered elsewhere"),
+        HangUpCause::Machine => (200, "a machine answered"),
+        HangUpCause::PassedOn => (200, "the caller was passed on"),
         HangUpCause::Shutdown => (503, "gateway is ending"),
     };
     info!(leg = leg.0, text, "ending a leg");
