@@ -21,6 +21,7 @@ pub mod redact;
 mod registrations;
 mod seed;
 pub mod text;
+mod tickets;
 
 use std::fs::{self, OpenOptions};
 use std::io;

@@ -371,3 +371,17 @@ async fn other_process() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
 }
+
+#[tokio::test]
+async fn promised_calls_outlive_the_process() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("b.db");
+    let store = Store::open(&path).await.unwrap();
+    store.save_ticket("call-1", "first").await.unwrap();
+    store.save_ticket("call-2", "second").await.unwrap();
+    store.save_ticket("call-1", "first, again").await.unwrap();
+    store.remove_ticket("call-2").await.unwrap();
+    drop(store);
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.tickets().await.unwrap(), [("call-1".to_owned(), "first, again".to_owned())]);
+}

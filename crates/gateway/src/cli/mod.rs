@@ -80,7 +80,7 @@ pub fn refuse(cause: &dyn std::fmt::Display) -> ExitCode {
 fn summary(config: &config::Config) -> String {
     let listeners: Vec<String> = config.sip.listen.iter().map(|l| format!("{} {}", l.transport, l.bind)).collect();
     let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
-    let queues: Vec<String> = config.queues.iter().map(|q| format!("{} ({})", q.name, q.agents.join(", "))).collect();
+    let queues: Vec<String> = config.floor.queues.iter().map(|q| format!("{} ({})", q.name, members(q))).collect();
     format!(
         "config is sound\n  SIP        {}\n  RTP        {} ports {}-{}\n  numbers    {}\n  queues     {}\n  extensions {}\n  store      {}",
         listeners.join(", "),
@@ -92,4 +92,8 @@ fn summary(config: &config::Config) -> String {
         config.extensions.len(),
         config.store.display(),
     )
+}
+
+fn members(queue: &baton_agents::QueuePlan) -> String {
+    queue.members.iter().map(|m| m.extension.as_str()).collect::<Vec<_>>().join(", ")
 }

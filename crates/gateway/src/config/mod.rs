@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_agents::{AgentPlan, Hours, Plan, QueuePlan};
+use baton_call::Rules;
 use baton_crm::Known;
 use baton_crm::config::CrmConfig;
 use baton_intake::Flow;
@@ -42,7 +44,10 @@ pub struct Config {
     pub http_token: Option<String>,
     pub log: Log,
     pub extensions: Vec<Extension>,
-    pub queues: Vec<Queue>,
+    /// Queues and agents.
+    pub floor: Plan,
+    /// What holds for every call beside its flow.
+    pub rules: Rules,
     /// Called number → flow.
     pub dids: BTreeMap<String, Arc<Flow>>,
 }
@@ -101,14 +106,6 @@ impl fmt::Debug for Secret {
             Self::Generated => "Generated",
         })
     }
-}
-
-/// Agents who share one kind of call.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    pub name: String,
-    pub agents: Vec<String>,
-    pub wrap_up: Duration,
 }
 
 /// One thing wrong with a config.
@@ -198,10 +195,10 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn compile(mut self, raw: raw::Raw) -> Result<Config, Faults> {
-        let queues = self.queues(&raw);
+        let floor = self.floor(&raw);
         let words = Words::of(&raw);
         let extensions = self.extensions(raw.extension);
-        let queue_names: Vec<String> = queues.iter().map(|q| q.name.clone()).collect();
+        let queue_names: Vec<String> = floor.queues.iter().map(|q| q.name.clone()).collect();
         let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
         let flows = match baton_intake::compile(flows, &queue_names) {
             Ok(flows) => flows,
@@ -212,6 +209,8 @@ impl Compiler<'_> {
                 BTreeMap::new()
             }
         };
+        let mut rules = raw.calls;
+        rules.queues = queue_names;
         let dids = self.dids(raw.did, &flows);
         let media = self.media(raw.media);
         let sip = self.sip(raw.sip, raw.trunk);
@@ -257,7 +256,8 @@ impl Compiler<'_> {
             http_token: raw.http.token,
             log: Log { filter: raw.log.filter, json: raw.log.json },
             extensions,
-            queues,
+            floor,
+            rules,
             dids,
         })
     }
@@ -337,7 +337,7 @@ impl Compiler<'_> {
         out
     }
 
-    fn queues(&mut self, raw: &raw::Raw) -> Vec<Queue> {
+    fn floor(&mut self, raw: &raw::Raw) -> Plan {
         let known: BTreeSet<&str> = raw.extension.iter().map(|e| e.number.as_str()).collect();
         let mut seen = BTreeSet::new();
         for (i, queue) in raw.queue.iter().enumerate() {
@@ -360,14 +360,48 @@ impl Compiler<'_> {
                 );
             }
         }
-        raw.queue
-            .iter()
-            .map(|q| Queue {
-                name: q.name.clone(),
-                agents: q.agents.clone(),
-                wrap_up: Duration::from_secs(q.wrap_up_s),
+        let queues = raw.queue.iter().enumerate().map(|(i, queue)| self.queue(i, queue, raw)).collect();
+        let agents = raw.extension.iter().map(|e| AgentPlan {
+            skills: e.skills.iter().cloned().collect(),
+            must_accept: e.must_accept,
+            ..AgentPlan::here(&e.number)
+        });
+        Plan { queues, agents: agents.collect() }
+    }
+
+    fn queue(&mut self, i: usize, queue: &raw::Queue, raw: &raw::Raw) -> QueuePlan {
+        let at = |key: &str| ["queue".to_owned(), i.to_string(), key.to_owned()];
+        if let Some(overflow) = queue.overflow.as_ref().filter(|o| !raw.queue.iter().any(|q| q.name == **o)) {
+            self.fault(
+                &at("overflow"),
+                format!("queue `{}` overflows into `{overflow}`, which is not defined", queue.name),
+                format!("add [[queue]] name = \"{overflow}\", or correct the name"),
+            );
+        }
+        let hours = if queue.hours.is_empty() && queue.closed.is_empty() {
+            Hours::always()
+        } else {
+            Hours::parse(&queue.hours, &queue.closed).unwrap_or_else(|e| {
+                self.fault(
+                    &at("hours"),
+                    format!("queue `{}`: {e}", queue.name),
+                    "write hours = [\"Mon-Fri 08:00-18:00\"], closed = [\"2026-12-25\"]",
+                );
+                Hours::always()
             })
-            .collect()
+        };
+        QueuePlan {
+            strategy: queue.strategy,
+            wrap_up: Duration::from_secs(queue.wrap_up_s),
+            max_wait: Duration::from_secs(queue.max_wait_s),
+            max_waiting: queue.max_waiting,
+            max_tries: queue.max_tries,
+            overflow: queue.overflow.clone(),
+            hours,
+            pause_after_missed: queue.pause_after_missed,
+            service_level: Duration::from_secs(queue.service_level_s),
+            ..QueuePlan::new(&queue.name, queue.agents.iter().map(String::as_str))
+        }
     }
 
     fn dids(&mut self, raw: Vec<raw::Did>, flows: &BTreeMap<String, Arc<Flow>>) -> BTreeMap<String, Arc<Flow>> {

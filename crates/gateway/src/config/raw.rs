@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use baton_agents::Strategy;
+use baton_call::Rules;
 use baton_intake::raw as intake;
 use serde::Deserialize;
 
@@ -32,6 +34,8 @@ pub struct Raw {
     pub extension: Vec<Extension>,
     #[serde(default)]
     pub queue: Vec<Queue>,
+    #[serde(default)]
+    pub calls: Rules,
     #[serde(default)]
     pub did: Vec<Did>,
     #[serde(default)]
@@ -304,6 +308,11 @@ pub enum DialForm {
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     pub number: String,
+    #[serde(default)]
+    pub skills: Vec<String>,
+    /// Joined only by a key: what picks up there may be a mailbox.
+    #[serde(default)]
+    pub must_accept: bool,
     pub password: Option<String>,
     /// `MD5(user:realm:password)` in hex, for who will not keep a password in a file.
     pub ha1: Option<String>,
@@ -315,13 +324,42 @@ pub struct Extension {
 pub struct Queue {
     pub name: String,
     pub agents: Vec<String>,
+    #[serde(default)]
+    pub strategy: Strategy,
     #[serde(default = "Queue::wrap_up")]
     pub wrap_up_s: u64,
+    #[serde(default = "Queue::max_wait")]
+    pub max_wait_s: u64,
+    #[serde(default = "Queue::max_waiting")]
+    pub max_waiting: usize,
+    #[serde(default = "Queue::max_tries")]
+    pub max_tries: usize,
+    pub overflow: Option<String>,
+    #[serde(default)]
+    pub hours: Vec<String>,
+    #[serde(default)]
+    pub closed: Vec<String>,
+    #[serde(default)]
+    pub pause_after_missed: u32,
+    #[serde(default = "Queue::service_level")]
+    pub service_level_s: u64,
 }
 
 impl Queue {
     fn wrap_up() -> u64 {
         5
+    }
+    fn max_wait() -> u64 {
+        600
+    }
+    fn max_waiting() -> usize {
+        100
+    }
+    fn max_tries() -> usize {
+        10
+    }
+    fn service_level() -> u64 {
+        20
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use baton_agents::Pool;
+use baton_agents::Input as FloorInput;
 use baton_crm::Outbox;
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
 use baton_sip::{Registration, SipCommand, SipConfig, SipEvent, TrunkState};
@@ -91,6 +91,7 @@ struct Gateway {
     shared: Arc<Shared>,
     sip_events: mpsc::Receiver<SipEvent>,
     keeper: locations::Keeper,
+    callbacks: mpsc::Receiver<desk::CallBack>,
     draining: Arc<AtomicBool>,
     drain_asked: mpsc::Receiver<()>,
 }
@@ -130,7 +131,7 @@ impl Gateway {
         let (sip, sip_events) =
             baton_sip::start(sip_config(&config, &passwords, locations::kept(&store).await?)).await?;
 
-        let desk = desk::start(Pool::new(config.queues.iter().map(|q| (q.name.clone(), q.agents.clone(), q.wrap_up))));
+        let (desk, callbacks) = desk::start(config.floor.clone(), store.clone()).await;
         let shared = Arc::new(Shared {
             sip,
             media,
@@ -140,6 +141,10 @@ impl Gateway {
             outbox,
             desk,
             hold_music,
+            ringback: ringback(),
+            rules: Arc::new(config.rules.clone()),
+            extensions: config.extensions.iter().map(|e| e.number.clone()).collect(),
+            trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
             codecs: config.media.codecs.clone(),
             domain: config.sip.domain.clone(),
             api: config.http,
@@ -165,7 +170,7 @@ impl Gateway {
         }
         say(&banner(&config, &passwords));
         let keeper = locations::keeper(shared.store.clone());
-        Ok(Self { config, shared, sip_events, keeper, draining, drain_asked })
+        Ok(Self { config, shared, sip_events, keeper, callbacks, draining, drain_asked })
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
@@ -181,6 +186,7 @@ impl Gateway {
                     Some(event) => self.on_sip(event),
                     None => return refuse(&"the SIP endpoint stopped"),
                 },
+                Some(callback) = self.callbacks.recv() => self.call_back(callback),
                 Some(()) = self.drain_asked.recv() => self.drain(),
                 _ = terminate.recv() => self.on_signal(),
                 _ = interrupt.recv() => self.on_signal(),
@@ -240,8 +246,25 @@ impl Gateway {
         }
     }
 
+    /// A promised call begins; its flow is the one of the call in which it was promised.
+    fn call_back(&self, callback: desk::CallBack) {
+        let flow = self.config.dids.values().find(|flow| flow.name() == callback.ticket.flow);
+        match flow.or_else(|| self.config.dids.values().next()) {
+            Some(flow) => call_task::call_back(&self.shared, Arc::clone(flow), callback),
+            None => warn!("no flow is there for a promised call"),
+        }
+    }
+
+    fn tell_floor(&self, input: FloorInput) {
+        self.shared.tell_desk(desk::Request::Tell(input));
+    }
+
     fn drain(&self) {
         info!(live = self.shared.live.len(), "draining: no new calls, live calls finish");
+        self.tell_floor(FloorInput::Drain);
+        for call in &self.shared.live {
+            call.value().send(CallEvent::Answer(baton_call::Input::Drain));
+        }
         self.draining.store(true, Ordering::Relaxed);
         self.shared.sip.drain(true);
     }
@@ -267,11 +290,11 @@ impl Gateway {
             }
             SipEvent::Registered { ext, contact, .. } => {
                 info!(extension = ext, contact, "registered");
-                self.shared.tell_desk(desk::Request::Registered { extension: ext });
+                self.tell_floor(FloorInput::Registered { extension: ext });
             }
             SipEvent::Unregistered { ext } => {
                 info!(extension = ext, "no longer registered");
-                self.shared.tell_desk(desk::Request::Unregistered { extension: ext });
+                self.tell_floor(FloorInput::Unregistered { extension: ext });
             }
             SipEvent::Registrations { ext, contacts } => locations::keep(&self.keeper, ext, contacts),
             SipEvent::Banned { source, .. } => warn!(%source, "banned for a while: too many failures"),
@@ -325,8 +348,8 @@ async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
             let leg = event.leg();
             let closed = matches!(event, MediaEvent::Closed { .. });
             let found = shared.by_media.get(&leg).map(|entry| entry.value().clone());
-            if let Some((which, inbox)) = found {
-                inbox.send(CallEvent::Media(which, event));
+            if let Some(inbox) = found {
+                inbox.send(CallEvent::Media(event));
             }
             if closed {
                 shared.by_media.remove(&leg);
@@ -344,6 +367,16 @@ fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
         None => baton_audio::decode_clip(BUILT_IN, "wav")
             .map_err(|e| StartError::HoldMusic { path: "built-in".into(), cause: e.to_string() }),
     }
+}
+
+/// Ringing tone: 440 and 480 Hz, two seconds on, four off, at -19 dBm0 each (ITU-T E.180 supplement 2, North America).
+fn ringback() -> baton_audio::Clip {
+    let rate = baton_audio::RATE as usize;
+    let tone = |n: usize| {
+        let t = n as f32 / rate as f32 * std::f32::consts::TAU;
+        ((t * 440.0).sin() + (t * 480.0).sin()) * 2_500.0
+    };
+    baton_audio::Clip::new((0..rate * 6).map(|n| if n < rate * 2 { tone(n) as i16 } else { 0 }).collect())
 }
 
 fn sip_config(config: &Config, passwords: &secrets::Passwords, restore: Vec<Registration>) -> SipConfig {

@@ -186,9 +186,30 @@ pub fn connect(remote: &Remote) -> MediaCommand {
     })
 }
 
-/// How a leg is ended: BYE if it was answered, a refusal before.
+/// How a caller's leg is ended: BYE if it was answered, a refusal before.
 pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
-    let (code, text) = match cause {
+    let (code, text) = told(cause);
+    info!(leg = leg.0, text, "ending a leg");
+    if answered {
+        SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) }
+    } else {
+        SipCommand::Reject { leg, code: if code == 200 { 480 } else { code }, reason: Some(text.into()) }
+    }
+}
+
+/// How a leg that we called is ended: BYE if it was answered, CANCEL before.
+pub fn stop_calling(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
+    let (code, text) = told(cause);
+    info!(leg = leg.0, text, "ending a leg");
+    match (answered, cause) {
+        (true, _) => SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) },
+        (false, HangUpCause::AnsweredElsewhere) => SipCommand::CancelFor { leg, reason: fields::completed_elsewhere() },
+        (false, _) => SipCommand::Cancel { leg },
+    }
+}
+
+fn told(cause: HangUpCause) -> (u16, &'static str) {
+    match cause {
         HangUpCause::Normal => (200, "call completed"),
         HangUpCause::OtherSideGone => (200, "the other side hung up"),
         HangUpCause::Declined => (603, "declined"),
@@ -198,12 +219,6 @@ pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
         HangUpCause::Machine => (200, "a machine answered"),
         HangUpCause::PassedOn => (200, "the caller was passed on"),
         HangUpCause::Shutdown => (503, "gateway is ending"),
-    };
-    info!(leg = leg.0, text, "ending a leg");
-    if answered {
-        SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) }
-    } else {
-        SipCommand::Reject { leg, code: if code == 200 { 480 } else { code }, reason: Some(text.into()) }
     }
 }
 
