@@ -27,6 +27,13 @@ pub(crate) fn parse(bytes: Bytes) -> Result<Message, String> {
     parse_datagram(bytes, &limits).map_err(|e| e.to_string())
 }
 
+/// A message as it goes out.
+pub(crate) fn bytes_of(message: &Message) -> Bytes {
+    let mut out = Vec::with_capacity(1_024);
+    message.write_to(&mut out);
+    Bytes::from(out)
+}
+
 /// A header's value as text, unfolded; the first where there are several.
 pub(crate) fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
     headers.value(name).map(|v| String::from_utf8_lossy(&v).into_owned())
@@ -354,7 +361,7 @@ pub(crate) fn salvage(bytes: &[u8], code: u16, tag: &str, source: Flow) -> Optio
     stamp_via(&mut request, source.remote);
     let mut response = answer(&request, code, None, Some(tag), "Baton")?;
     finish(&mut response.headers, None);
-    Some((reply_flow(&request.headers, source), Message::Response(response).to_bytes()))
+    Some((reply_flow(&request.headers, source), bytes_of(&Message::Response(response))))
 }
 
 /// Whole messages for the trace log: what proves a password and what decrypts the call is masked.

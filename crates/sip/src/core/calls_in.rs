@@ -112,7 +112,9 @@ impl Core {
             return;
         }
         let Some((tx, mut response)) = self.early_answer(leg, 200, None) else { return };
-        let request = self.tx.pending_request(tx).cloned();
+        let Some(request) = self.tx.pending_request(tx) else { return };
+        let cseq = wire::cseq(&request.headers).map_or(0, |c| c.sequence);
+        let wish = super::session::wish(&request.headers);
         let Some(state) = self.legs.get_mut(&leg) else { return };
         let Phase::Incoming { offered, .. } = state.phase else { return };
         // What a reliable answer said before stands (RFC 3261 §13.2.1); repeated, it pleases those who want it here.
@@ -123,15 +125,12 @@ impl Core {
         };
         let offered_by_us = !offered && sdp.is_some();
         state.phase = Phase::Up;
-        let cseq = request.as_ref().and_then(|r| wire::cseq(&r.headers)).map_or(0, |c| c.sequence);
         for (name, value) in capabilities() {
             if matches!(name, HeaderName::Allow | HeaderName::Supported) {
                 wire::push(&mut response.headers, name, value);
             }
         }
-        if let Some(request) = request {
-            self.accept_session_timer(now, leg, &request.headers, &mut response);
-        }
+        self.accept_session_timer(now, leg, wish, &mut response);
         self.accept(now, leg, tx, response, sdp.as_deref(), Pending2xx { cseq, offered_by_us, initial: true });
     }
 
@@ -210,7 +209,7 @@ impl Core {
         let tag = tag.unwrap_or_else(|| self.stateless_tag(cancel));
         let Some(mut ok) = wire::answer(cancel, 200, None, Some(&tag), &self.config.user_agent) else { return };
         wire::finish(&mut ok.headers, None);
-        self.send_bytes(wire::reply_flow(&cancel.headers, flow), Message::Response(ok).to_bytes());
+        self.send_bytes(wire::reply_flow(&cancel.headers, flow), wire::bytes_of(&Message::Response(ok)));
         let Some(invite) = self.tx.pending_request(tx).filter(|r| r.method == Method::Invite).cloned() else { return };
         self.terminate(now, tx, &invite, &tag);
         let Some(leg) = leg else { return };

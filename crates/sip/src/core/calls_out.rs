@@ -391,7 +391,7 @@ impl Core {
         let (mut ack, flow) = dialog.ack(sequence);
         self.add_via(&mut ack, flow);
         wire::finish(&mut ack.headers, None);
-        (flow, Message::Request(ack).to_bytes())
+        (flow, wire::bytes_of(&Message::Request(ack)))
     }
 
     /// A call we placed is not taken: the leg is gone.

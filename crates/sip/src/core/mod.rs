@@ -599,7 +599,7 @@ impl Core {
         }
         wire::finish(&mut response.headers, None);
         let flow = wire::reply_flow(&request.headers, flow);
-        self.send_bytes(flow, Message::Response(response).to_bytes());
+        self.send_bytes(flow, wire::bytes_of(&Message::Response(response)));
     }
 
     fn refuse_bytes(&mut self, flow: Flow, bytes: &[u8], code: u16, why: &str) {

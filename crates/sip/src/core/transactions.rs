@@ -18,7 +18,7 @@ use super::spent::{self, Rest, Spent};
 use crate::api::{LegId, Transport};
 use crate::details::ReferId;
 use crate::flow::{Flow, Listener};
-use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
+use crate::wire::{self, HeaderName, Headers, Message, Method, Request, Response};
 
 /// 64·T1: how long anything is waited for (RFC 3261 §17.1.1.2).
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(32);
@@ -102,7 +102,10 @@ pub(crate) enum Routed {
 
 #[derive(Debug)]
 enum Machine {
+    /// An INVITE.
     Server(ServerTransaction),
+    /// Any other request, not answered yet: copies of it are dropped (RFC 3261 §17.2.2). Answered, it is spent.
+    Asked(Box<Request>),
     Client(ClientTransaction, Purpose),
 }
 
@@ -227,7 +230,7 @@ impl Transactions {
         }
         let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
             Some(Machine::Server(tx)) => tx.on_request(&request),
-            Some(Machine::Client(..)) => Vec::new(),
+            Some(Machine::Client(..) | Machine::Asked(_)) => Vec::new(),
             None => return Routed::New(request),
         };
         let told = self.apply(now, id, outputs);
@@ -250,8 +253,13 @@ impl Transactions {
         let key = self.server_key(request, &request.method)?;
         let outside = wire::tag(&request.headers, &HeaderName::To).is_none();
         let merge = if outside { self.merge_key(request) } else { None };
-        let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
-        let id = self.insert(key, Machine::Server(tx), flow, merge);
+        let (machine, outputs) = if request.method == Method::Invite {
+            let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
+            (Machine::Server(tx), outputs)
+        } else {
+            (Machine::Asked(Box::new(request.clone())), Vec::new())
+        };
+        let id = self.insert(key, machine, flow, merge);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.leg = leg;
         }
@@ -268,6 +276,10 @@ impl Transactions {
     pub fn respond(&mut self, now: Instant, id: TxId, response: Response) -> Vec<Told> {
         let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
             Some(Machine::Server(tx)) => tx.on_tu_response(response),
+            Some(Machine::Asked(_)) => {
+                self.answer(now, id, response);
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let told = self.apply(now, id, outputs);
@@ -281,8 +293,27 @@ impl Transactions {
             Machine::Server(tx) if matches!(tx.state(), ServerState::Trying | ServerState::Proceeding) => {
                 Some(tx.request())
             }
+            Machine::Asked(request) => Some(request),
             _ => None,
         }
+    }
+
+    /// Answers a request that is no INVITE: the first final answer stands (RFC 3261 §17.2.2).
+    fn answer(&mut self, now: Instant, id: TxId, response: Response) {
+        let last = response.status.is_final();
+        let bytes = wire::bytes_of(&Message::Response(response));
+        let Some(flow) = self.entries.get(&id).map(|e| e.flow) else { return };
+        self.effects.push(Effect::Send(flow, bytes.clone()));
+        if !last {
+            return;
+        }
+        let Some(entry) = self.entries.remove(&id) else { return };
+        relax(&mut self.entries);
+        let Entry { key, merge, leg, .. } = *entry;
+        let at = now + self.timers.timer_j(reliability(flow));
+        let (rest, timer) = (Rest::Answer(Box::new((flow, Bytes::copy_from_slice(&bytes)))), Timer::J);
+        self.spent.insert(id, Spent { rest, key, transport: flow.transport, merge, leg, timer, at });
+        self.effects.push(Effect::Timer(at, id, timer));
     }
 
     /// Where a transaction sends.
@@ -356,6 +387,7 @@ impl Transactions {
         let outputs = match &mut entry.machine {
             Machine::Server(tx) => tx.on_timer(timer),
             Machine::Client(tx, _) => tx.on_timer(timer),
+            Machine::Asked(_) => Vec::new(),
         };
         self.apply(now, id, outputs)
     }
@@ -412,7 +444,7 @@ impl Transactions {
         }
         match &self.entries.get(&id)?.machine {
             Machine::Client(_, purpose) => Some(purpose),
-            Machine::Server(_) => None,
+            Machine::Server(_) | Machine::Asked(_) => None,
         }
     }
 
@@ -517,7 +549,7 @@ impl Transactions {
         for output in outputs {
             let Some(entry) = self.entries.get_mut(&id) else { break };
             match output {
-                Output::Send(message) => self.effects.push(Effect::Send(entry.flow, message.to_bytes())),
+                Output::Send(message) => self.effects.push(Effect::Send(entry.flow, wire::bytes_of(&message))),
                 Output::SetTimer { timer, after } => {
                     let at = now + after;
                     entry.deadlines.retain(|(t, _)| *t != timer);
@@ -545,7 +577,7 @@ impl Transactions {
         let over = match self.entries.get(&id).map(|e| &e.machine) {
             Some(Machine::Client(tx, _)) => tx.state() == ClientState::Terminated,
             Some(Machine::Server(tx)) => tx.state() == ServerState::Terminated,
-            None => return,
+            Some(Machine::Asked(_)) | None => return,
         };
         if over {
             self.remove(id);
@@ -559,7 +591,8 @@ impl Transactions {
         let Some(mut entry) = self.entries.remove(&id) else { return };
         let flow = entry.flow;
         let left = match entry.machine {
-            Machine::Server(mut tx) => match spent::of_server(&mut tx, flow) {
+            Machine::Asked(request) => Err(Machine::Asked(request)),
+            Machine::Server(tx) => match spent::of_server(&tx) {
                 Some(left) => Ok(left),
                 None => Err(Machine::Server(tx)),
             },
