@@ -312,8 +312,8 @@ impl Task {
             MediaEvent::Silent { .. } => self.feed(Input::MediaSilent { leg }),
             MediaEvent::Closed { stats, .. } => self.feed(Input::MediaStats { leg, stats: records::media(&stats) }),
             MediaEvent::FirstPacket { .. } => {}
-            MediaEvent::OneWay { .. } => warn!(leg = leg.0, "one-way audio: the peer's reports say it hears nothing"),
-            MediaEvent::Fault { fault, .. } => warn!(leg = leg.0, ?fault, "media does not fit what was agreed"),
+            MediaEvent::OneWay { .. } => warn!(?leg, "one-way audio: the peer's reports say it hears nothing"),
+            MediaEvent::Fault { fault, .. } => warn!(?leg, ?fault, "media does not fit what was agreed"),
         }
     }
 
