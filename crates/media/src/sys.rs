@@ -111,8 +111,17 @@ impl Epoll {
 
     /// Blocks until something is ready; how many of `ready` are filled.
     pub fn wait(&self, ready: &mut Ready) -> usize {
+        self.poll(ready, -1)
+    }
+
+    /// What is ready already.
+    pub fn look(&self, ready: &mut Ready) -> usize {
+        self.poll(ready, 0)
+    }
+
+    fn poll(&self, ready: &mut Ready, timeout_ms: i32) -> usize {
         // SAFETY: the events are writable and as many as said. An interruption is nothing ready.
-        let n = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), ready.len() as i32, -1) };
+        let n = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), ready.len() as i32, timeout_ms) };
         usize::try_from(n).unwrap_or(0)
     }
 
