@@ -102,6 +102,7 @@ pub(crate) enum Does {
 #[derive(Debug)]
 pub(crate) struct Trigger {
     pub phrases: Vec<Phrase>,
+    pub examples: Vec<String>,
     /// Slot and limit in cents.
     pub over: Option<(String, u64)>,
     pub disposition: String,

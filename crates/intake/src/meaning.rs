@@ -1,8 +1,10 @@
 //! What an utterance means, where no phrase says so: its embedding beside those of the intents' example sentences. The
 //! model is outside ([`Embedder`]); here are the comparison, the threshold, the margin and the doubt.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::api::TriggerName;
 use crate::flow::Flow;
 
 /// A sentence embedding model.
@@ -16,6 +18,8 @@ pub trait Embedder: Send + Sync {
 pub(crate) struct Learnt {
     embedder: Arc<dyn Embedder>,
     intents: Vec<Examples>,
+    /// Of distress.
+    urgent: Vec<Vec<f32>>,
 }
 
 struct Examples {
@@ -55,18 +59,29 @@ impl Flow {
                 Some(Examples { intent, vectors, centroid })
             })
             .collect();
-        let count = intents.iter().map(|i| i.vectors.len()).sum();
-        if self.learnt.set(Learnt { embedder, intents }).is_err() {
+        let distress = self.triggers.get(&TriggerName::Distress);
+        let urgent: Vec<Vec<f32>> =
+            distress.iter().flat_map(|t| &t.examples).filter_map(|e| embedder.embed(e)).collect();
+        let count = intents.iter().map(|i| i.vectors.len()).sum::<usize>() + urgent.len();
+        if self.learnt.set(Learnt { embedder, intents, urgent }).is_err() {
             return 0;
         }
         count
     }
 
-    /// What `sentence` means. `None` without a model.
-    pub(crate) fn meant(&self, sentence: &str) -> Option<Meant> {
+    /// Whether `sentence` is near an example of distress. Never without a model.
+    pub(crate) fn is_urgent(&self, sentence: &str) -> bool {
+        let Some(learnt) = self.learnt.get().filter(|l| !l.urgent.is_empty()) else { return false };
+        let Some(vector) = learnt.embedder.embed(sentence) else { return false };
+        learnt.urgent.iter().any(|example| cosine(example, &vector) >= self.meaning.urgent)
+    }
+
+    /// What `sentence` means; `not` are intents that the caller denied. `None` without a model.
+    pub(crate) fn meant(&self, sentence: &str, not: &BTreeSet<usize>) -> Option<Meant> {
         let learnt = self.learnt.get().filter(|l| !l.intents.is_empty())?;
         let vector = learnt.embedder.embed(sentence)?;
-        let mut scored: Vec<(f32, usize)> = learnt.intents.iter().map(|i| (i.similarity(&vector), i.intent)).collect();
+        let meant = learnt.intents.iter().filter(|i| !not.contains(&i.intent));
+        let mut scored: Vec<(f32, usize)> = meant.map(|i| (i.similarity(&vector), i.intent)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (best, intent) = *scored.first()?;
         let margin = best - scored.get(1).map_or(-1.0, |s| s.0);

@@ -135,11 +135,13 @@ pub struct Meaning {
     pub margin: f32,
     /// From here on, below the threshold or the margin, the caller is asked whether that is meant.
     pub ask: f32,
+    /// At this similarity to one of its examples `distress` fires.
+    pub urgent: f32,
 }
 
 impl Default for Meaning {
     fn default() -> Self {
-        Self { threshold: 0.5, margin: 0.08, ask: 0.3 }
+        Self { threshold: 0.5, margin: 0.08, ask: 0.3, urgent: 0.6 }
     }
 }
 
@@ -537,6 +539,9 @@ pub struct Condition {
     /// `asked_for_person`, `distress`: what callers say.
     #[serde(default)]
     pub phrases: Vec<String>,
+    /// `distress`: whole sentences that callers say, for the embedding model.
+    #[serde(default)]
+    pub examples: Vec<String>,
     /// `amount_over_limit`: the slot that holds the amount.
     #[serde(default)]
     pub slot: Option<String>,

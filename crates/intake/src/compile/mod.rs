@@ -157,7 +157,7 @@ impl Compiler<'_> {
 
     fn meaning(&mut self, flow: &str, raw: &raw::Meaning) -> raw::Meaning {
         let fits = (0.0..=1.0).contains(&raw.threshold) && (0.0..=1.0).contains(&raw.margin);
-        if !fits || raw.ask > raw.threshold || raw.ask < 0.0 {
+        if !fits || raw.ask > raw.threshold || raw.ask < 0.0 || !(0.4..=1.0).contains(&raw.urgent) {
             self.fault(
                 &["flow", flow, "meaning"],
                 format!("similarities threshold {}, margin {}, ask {} cannot be", raw.threshold, raw.margin, raw.ask),

@@ -121,6 +121,13 @@ impl Compiler<'_> {
                 "remove `phrases`; asked_for_person and distress have them",
             );
         }
+        if name != "distress" && !c.examples.is_empty() {
+            self.fault(
+                &at("examples"),
+                format!("trigger `{name}` does not fire on examples"),
+                "remove `examples`; distress has them",
+            );
+        }
         let by_amount = name == "amount_over_limit";
         let has_limit = c.slot.is_some() && c.over.is_some_and(|o| o > 0.0 && o < 1e9);
         if by_amount && !has_limit && (c.when.is_none() || c.slot.is_some() || c.over.is_some()) {
@@ -233,6 +240,7 @@ impl Compiler<'_> {
             let when = self.when(&index, flow, trigger, kinds);
             let compiled = Trigger {
                 phrases: self.phrases(&["trigger", &index, "condition", "phrases"], &trigger.condition.phrases),
+                examples: trigger.condition.examples.clone(),
                 over: over.map(|(slot, dollars)| (slot, (dollars * 100.0).round() as u64)),
                 disposition: trigger.disposition.clone().unwrap_or_default(),
                 briefing,

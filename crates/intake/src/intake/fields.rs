@@ -18,13 +18,22 @@ impl Intake {
         {
             self.confirm_answered(&slot, heard, gained);
         }
-        for slot in flow.slots.iter().filter(|s| s.kind.is_plain()) {
-            let asked = self.focus == Focus::Slot(slot.name.clone());
-            if asked {
-                if let Some(value) = self.asked_value(slot, heard) {
-                    self.set_field(slot, value, Source::Speech, gained);
-                }
-            } else if let Some(value) = self.volunteered(slot, heard) {
+        if let Focus::Slot(name) = self.focus.clone()
+            && let Some(slot) = flow.slot(&name).filter(|s| s.kind.is_plain())
+            && let Some(value) = self.asked_value(slot, heard)
+        {
+            self.set_field(slot, value, Source::Speech, gained);
+        }
+        self.take_volunteered(heard, gained);
+    }
+
+    /// Values of slots that nobody asked for.
+    pub(super) fn take_volunteered(&mut self, heard: &Heard, gained: &mut Gained) {
+        let flow = self.flow.clone();
+        let focus = self.focus.clone();
+        let unasked = |s: &&Slot| s.kind.is_plain() && focus != Focus::Slot(s.name.clone());
+        for slot in flow.slots.iter().filter(unasked) {
+            if let Some(value) = self.volunteered(slot, heard) {
                 self.set_field(slot, value, Source::Speech, gained);
             }
         }

@@ -467,6 +467,9 @@ impl Intake {
             if yes {
                 self.set_topic(intent);
                 gained.topic = true;
+                self.reread_reason(gained);
+            } else {
+                self.denied.insert(intent);
             }
             return;
         }
@@ -481,7 +484,7 @@ impl Intake {
         // Numbers mean nothing here and lead astray.
         let plain = |w: &&str| !w.bytes().any(|b| b.is_ascii_digit());
         let sentence = sentence.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ");
-        match self.flow.meant(&sentence) {
+        match self.flow.meant(&sentence, &self.denied) {
             Some(Meant::Intent(intent)) => {
                 self.set_topic(intent);
                 self.note_reason(heard, true);
@@ -491,6 +494,14 @@ impl Intake {
             Some(Meant::Perhaps(intent)) if self.topic != Some(intent) => gained.perhaps = Some(intent),
             _ => {}
         }
+    }
+
+    /// Now that the topic is known, what the caller said before may fill its slots.
+    fn reread_reason(&mut self, gained: &mut Gained) {
+        let Some(text) = self.slot_value(SlotKind::Reason) else { return };
+        let heard = Heard { words: words(&text), text, confidence: 1.0 };
+        self.take_amount(&heard, gained);
+        self.take_volunteered(&heard, gained);
     }
 
     fn set_topic(&mut self, intent: usize) {

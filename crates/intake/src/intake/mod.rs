@@ -60,6 +60,9 @@ pub struct Intake {
     topic: Option<usize>,
     acknowledged: bool,
     topic_offered: bool,
+    /// Intents that the caller said they do not mean.
+    denied: BTreeSet<usize>,
+    greeted: bool,
     thanked: bool,
     focus: Focus,
     pending: Option<Pending>,
@@ -154,6 +157,8 @@ impl Intake {
             topic: None,
             acknowledged: false,
             topic_offered: false,
+            denied: BTreeSet::new(),
+            greeted: false,
             thanked: false,
             focus: Focus::Open,
             pending: None,
@@ -219,7 +224,8 @@ impl Intake {
         }
         self.silent = 0;
         self.keys.clear();
-        if self.speaks_of(TriggerName::Distress, &heard) {
+        let urgent = words.len() >= 4 && self.flow.is_urgent(&heard.text);
+        if urgent || self.speaks_of(TriggerName::Distress, &heard) {
             self.take_all(&heard);
             self.note_reason(&heard, true);
             return self.escalate_now(TriggerName::Distress, Vec::new());

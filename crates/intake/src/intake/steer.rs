@@ -214,7 +214,8 @@ impl Intake {
             return self.give_up(trigger);
         }
         match self.focus.clone() {
-            Focus::Open if lexicon::only_greets(&heard.words) && self.unmatched == 1 => {
+            Focus::Open if lexicon::only_greets(&heard.words) && !std::mem::replace(&mut self.greeted, true) => {
+                self.unmatched -= 1;
                 let opening = self.flow.opening.clone();
                 self.listen_after(vec![opening])
             }

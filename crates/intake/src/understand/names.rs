@@ -21,7 +21,10 @@ pub fn introduced(words: &[Word]) -> Option<String> {
         let weak = start - at < 2;
         let enough = !weak || name.len() >= 2 || words.get(start + name.len()).is_none_or(|w| is_after_name(&w.norm));
         if !name.is_empty() && enough && !has_code_letters(&name) {
-            return Some(join(&name));
+            // "My name is Chen, David Chen."
+            let again = take_name(words, start + name.len(), cased);
+            let fuller = again.len() > name.len() && again.last().map(|w| &w.norm) == name.last().map(|w| &w.norm);
+            return Some(join(if fuller { &again } else { &name }));
         }
     }
     for (at, word) in words.iter().enumerate() {

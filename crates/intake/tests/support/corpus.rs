@@ -285,6 +285,13 @@ impl Caller<'_> {
     fn is_it(&self, line: &str) -> bool {
         let about = [
             ("RESOLVED", "status"),
+            ("RESOLVED", "state of"),
+            ("RESOLVED", "time of"),
+            ("APPT-CANCEL", "cancelling"),
+            ("escalate complexity", "new claim"),
+            ("escalate amount", "new claim"),
+            ("escalate amount", "charge"),
+            ("escalate vip", "damaged"),
             ("REFUND", "charge"),
             ("CANCEL", "cancel"),
             ("REPLACE", "damaged"),
