@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod conformance;
+mod connect;
 mod embedded;
 mod gorgias;
 mod http;

@@ -54,7 +54,7 @@ impl Mapping {
     /// checked against.
     pub fn faults(&self, known: &Known<'_>) -> Vec<(String, String)> {
         let mut faults = Vec::new();
-        let lists: [(&str, &BTreeMap<String, String>, &[&str], &str); 4] = [
+        let lists = [
             ("dispositions", &self.dispositions, known.dispositions, "no trigger or flow has this disposition"),
             ("queues", &self.queues, known.queues, "there is no such queue"),
             ("agents", &self.agents, known.extensions, "there is no such extension"),

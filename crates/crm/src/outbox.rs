@@ -103,7 +103,7 @@ pub struct Outbox {
 }
 
 enum Order {
-    Deliver(Job),
+    Deliver(Box<Job>),
     /// To be answered once nothing is under way.
     Flush(oneshot::Sender<()>),
 }
@@ -135,7 +135,7 @@ impl Outbox {
         for row in pending {
             watched.claim(&row.key);
             // What an earlier process was doing when it ended is not known.
-            let _ = orders.send(Order::Deliver(Job { row, doubt: Some(Instant::now()), new: false }));
+            let _ = orders.send(Order::Deliver(Box::new(Job { row, doubt: Some(Instant::now()), new: false })));
         }
         let sender = Sender {
             store: store.clone(),
@@ -174,7 +174,7 @@ impl Outbox {
         match settled {
             Some(event) => self.watched.settle(&write.key, event),
             None => {
-                let _ = self.orders.send(Order::Deliver(Job { row, doubt: None, new }));
+                let _ = self.orders.send(Order::Deliver(Box::new(Job { row, doubt: None, new })));
             }
         }
         unclaim.armed = false;
@@ -194,7 +194,7 @@ impl Outbox {
             return Ok(None);
         }
         let Some(row) = self.store.outbox_get(key).await? else { return Ok(None) };
-        let _ = self.orders.send(Order::Deliver(Job { row, doubt: Some(Instant::now()), new: false }));
+        let _ = self.orders.send(Order::Deliver(Box::new(Job { row, doubt: Some(Instant::now()), new: false })));
         unclaim.armed = false;
         Ok(Some(Delivery(watching)))
     }
@@ -265,7 +265,7 @@ impl Drop for Unclaim<'_> {
 /// Starts what is to be sent, one write of each call at a time, until the last handle is gone.
 async fn lead(sender: Arc<Sender>, mut inbox: mpsc::UnboundedReceiver<Order>) {
     // A call stands here while one of its writes is under way, with what waits behind that one.
-    let mut lanes: HashMap<String, VecDeque<Job>> = HashMap::new();
+    let mut lanes: HashMap<String, VecDeque<Box<Job>>> = HashMap::new();
     let mut under_way: JoinSet<()> = JoinSet::new();
     let mut calls: HashMap<Id, (String, String)> = HashMap::new();
     let mut flushing: Vec<oneshot::Sender<()>> = Vec::new();
@@ -352,8 +352,8 @@ impl Sender {
 }
 
 /// Sends one write until it is settled.
-async fn deliver(sender: Arc<Sender>, job: Job) {
-    let Job { row: OutboxRow { key, payload, mut attempts, call_id, seq, .. }, mut doubt, new } = job;
+async fn deliver(sender: Arc<Sender>, job: Box<Job>) {
+    let Job { row: OutboxRow { key, payload, mut attempts, call_id, seq, .. }, mut doubt, new } = *job;
     let mut write: CaseWrite = match serde_json::from_str(&payload) {
         Ok(write) => write,
         Err(e) => return sender.give_up(&key, attempts, format!("what is stored does not read: {e}")).await,

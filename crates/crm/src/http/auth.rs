@@ -28,7 +28,7 @@ pub(crate) enum Auth {
     /// A header of the vendor's with a fixed secret; `scheme` stands before it.
     Fixed { header: &'static str, scheme: &'static str, secret: SecretString },
     /// A bearer token that is fetched and renewed.
-    Token(TokenSource),
+    Token(Box<TokenSource>),
 }
 
 /// Where tokens come from.
@@ -42,7 +42,7 @@ pub(crate) enum Grant {
     /// RFC 6749 §6. A new refresh token in the answer takes the old one's place while the process lives.
     Refresh { client_id: String, client_secret: SecretString, refresh_token: Mutex<SecretString> },
     /// RFC 7523: a signed assertion (RS256) is turned in for a token.
-    JwtBearer { client_id: String, subject: String, audience: String, key: RsaKeyPair },
+    JwtBearer { client_id: String, subject: String, audience: String, key: Box<RsaKeyPair> },
 }
 
 struct Token {
@@ -106,8 +106,8 @@ impl Auth {
 }
 
 impl TokenSource {
-    pub fn new(endpoint: String, grant: Grant) -> Self {
-        Self { endpoint, grant, current: Mutex::new(None) }
+    pub fn new(endpoint: String, grant: Grant) -> Box<Self> {
+        Box::new(Self { endpoint, grant, current: Mutex::new(None) })
     }
 
     async fn token(&self, client: &reqwest::Client) -> Result<SecretString, CrmError> {

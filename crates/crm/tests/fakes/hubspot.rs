@@ -83,7 +83,8 @@ impl HubSpot {
                 .any(|g| g["filters"].as_array().unwrap().iter().all(|f| fits(o, f)))
         };
         let found: Vec<&Value> = all.iter().filter(hit).collect();
-        let after: usize = body["after"].as_str().unwrap().parse().unwrap();
+        // A position that is not ours (a description's example, say) is behind the end.
+        let after: usize = body["after"].as_str().unwrap().parse().unwrap_or(found.len());
         let next = (after + 1 < found.len()).then(|| json!({"next": {"after": (after + 1).to_string()}}));
         ok(json!({"total": found.len(), "results": found.get(after).into_iter().collect::<Vec<_>>(), "paging": next}))
     }

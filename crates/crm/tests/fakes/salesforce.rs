@@ -215,7 +215,7 @@ impl Vendor for Salesforce {
         }
         let session =
             req.header("authorization").and_then(|a| a.strip_prefix("Bearer 00Dsession-")).and_then(|n| n.parse().ok());
-        if !session.is_some_and(|n: usize| n >= self.good_from) {
+        if session.is_none_or(|n: usize| n < self.good_from) {
             return status(401, json!([{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]));
         }
         match (method, parts.get(3..).unwrap_or_default()) {

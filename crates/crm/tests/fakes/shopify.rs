@@ -100,7 +100,7 @@ impl Vendor for Shopify {
         if req.path != "/admin/api/2026-07/graphql.json" {
             return status(404, json!({"errors": "Not Found"}));
         }
-        let data = self.run(&req.body["query"].as_str().unwrap().to_owned(), &req.body["variables"]);
+        let data = self.run(req.body["query"].as_str().unwrap(), &req.body["variables"]);
         let cost = json!({"requestedQueryCost": 12, "throttleStatus": {"maximumAvailable": 2000.0, "currentlyAvailable": 1988, "restoreRate": 100.0}});
         ok(json!({"data": data, "extensions": {"cost": cost}}))
     }
