@@ -20,6 +20,8 @@ type Failure = Box<dyn std::error::Error>;
 struct Sample {
     path: PathBuf,
     words: String,
+    /// What the caller's record would make expected.
+    expected: String,
 }
 
 #[expect(clippy::print_stdout, reason = "an example for a terminal")]
@@ -34,14 +36,15 @@ fn main() -> Result<(), Failure> {
         let mut engines = engines(&NativeConfig { engine, ..NativeConfig::in_dir(&models) })?;
         let stt = engines.transcribers.first_mut().ok_or("no engine")?;
         for (set, samples) in &sets {
-            for noise_db in [None, Some(10.0)] {
+            for (noise_db, biased) in [(None, false), (None, true), (Some(10.0), false), (Some(10.0), true)] {
                 let (mut wrong, mut words, mut audio, mut cpu) = (0, 0, Duration::ZERO, Duration::ZERO);
                 let (mut digits_right, mut with_digits) = (0, 0);
                 let mut times = Vec::new();
                 for sample in samples {
                     let pcm = telephone(load_clip(&sample.path)?.samples(), noise_db);
                     let (began, before) = (Instant::now(), cpu_time());
-                    let heard = stt.transcribe(&pcm, &Hints::default())?;
+                    let prompt = if biased { sample.expected.clone() } else { String::new() };
+                    let heard = stt.transcribe(&pcm, &Hints { prompt })?;
                     cpu += cpu_time() - before;
                     times.push(began.elapsed());
                     audio += Duration::from_micros(pcm.len() as u64 * 125);
@@ -67,8 +70,9 @@ fn main() -> Result<(), Failure> {
                 }
                 times.sort();
                 println!(
-                    "{engine:?} {set}{}: {} utterances, {words} words, WER {:.1} %, digits right {digits_right} of {with_digits}, CPU {:.0} ms an utterance ({:.3} s a second of speech), p50 {:.0} ms, p95 {:.0} ms",
+                    "{engine:?} {set}{}{}: {} utterances, {words} words, WER {:.1} %, digits right {digits_right} of {with_digits}, CPU {:.0} ms an utterance ({:.3} s a second of speech), p50 {:.0} ms, p95 {:.0} ms",
                     if noise_db.is_some() { " + noise 10 dB" } else { "" },
+                    if biased { " + bias" } else { "" },
                     samples.len(),
                     100.0 * wrong as f64 / words.max(1) as f64,
                     cpu.as_secs_f64() * 1e3 / samples.len().max(1) as f64,
@@ -97,6 +101,13 @@ fn callers(dir: &Path) -> Result<Vec<Sample>, Failure> {
     let mut samples = Vec::new();
     for folder in folders {
         let Ok(script) = std::fs::read_to_string(folder.join("caller.toml")) else { continue };
+        let of_key = |key: &str| {
+            script
+                .lines()
+                .find_map(|l| Some(l.strip_prefix(key)?.trim_start().strip_prefix('=')?.trim().trim_matches('"')))
+        };
+        let known = ["display", "name", "order_number"].into_iter().filter_map(of_key);
+        let expected = format!("Northwind, {}.", known.collect::<Vec<_>>().join(", "));
         let mut file: Option<String> = None;
         for line in script.lines() {
             let value = |key: &str| {
@@ -105,7 +116,7 @@ fn callers(dir: &Path) -> Result<Vec<Sample>, Failure> {
             if let Some(name) = value("file") {
                 file = Some(name);
             } else if let (Some(words), Some(name)) = (value("text"), file.take()) {
-                samples.push(Sample { path: folder.join(name), words });
+                samples.push(Sample { path: folder.join(name), words, expected: expected.clone() });
             }
         }
     }
@@ -115,7 +126,9 @@ fn callers(dir: &Path) -> Result<Vec<Sample>, Failure> {
 fn listed(list: &Path) -> Result<Vec<Sample>, Failure> {
     let text = std::fs::read_to_string(list)?;
     let pairs = text.lines().filter_map(|l| l.split_once('\t'));
-    Ok(pairs.map(|(path, words)| Sample { path: path.into(), words: words.to_owned() }).collect())
+    Ok(pairs
+        .map(|(path, words)| Sample { path: path.into(), words: words.to_owned(), expected: String::new() })
+        .collect())
 }
 
 /// Through µ-law, with white noise so many decibels below the voice where asked.

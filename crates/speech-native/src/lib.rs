@@ -1,6 +1,7 @@
 //! The local engines: Moonshine or whisper.cpp for hearing, piper for speaking, Silero for voice activity. A leaf: nothing but the
 //! gateway and the whole-system tests links it.
 
+mod bias;
 mod moonshine;
 mod piper;
 mod silero;
@@ -21,7 +22,7 @@ pub enum Engine {
     /// Moonshine where its files are, else Whisper: Moonshine is faster and makes fewer mistakes, in English alone.
     #[default]
     Auto,
-    /// whisper.cpp: many languages, and it heeds what is expected ([`baton_speech::Hints`]).
+    /// whisper.cpp: many languages.
     Whisper,
     /// Moonshine base through onnxruntime: English.
     Moonshine,

@@ -12,6 +12,7 @@ use baton_speech::{Hints, SttError, Transcriber, Transcript, Word};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor};
 
+use crate::bias::Bias;
 use crate::tokens::Tokens;
 use crate::words::{plain, unlooped};
 
@@ -91,19 +92,19 @@ impl Moonshine {
         let (encoder, first) = (session(&files.encoder, threads)?, session(&files.first, threads)?);
         let mut this = Self { files: files.clone(), threads, encoder, first, next, caches, tokens };
         // The first run allocates; do it before anybody waits for it.
-        this.decode(&vec![0.0; MODEL_RATE as usize]).map_err(|e| e.to_string())?;
+        this.decode(&vec![0.0; MODEL_RATE as usize], &mut Bias::new("")).map_err(|e| e.to_string())?;
         Ok(this)
     }
 
     /// Tokens and their log-probabilities, without the end token.
-    fn decode(&mut self, audio: &[f32]) -> ort::Result<Vec<(usize, f32)>> {
+    fn decode(&mut self, audio: &[f32], bias: &mut Bias) -> ort::Result<Vec<(usize, f32)>> {
         let most = (audio.len() as f32 / MODEL_RATE as f32 * TOKENS_PER_SECOND + TOKENS_MORE) as usize;
         let input = Tensor::from_array(([1, audio.len()], audio.to_vec()))?;
         let mut encoded = self.encoder.run(ort::inputs!["input_values" => input])?;
         let states = taken(&mut encoded, "last_hidden_state")?;
         let start = Tensor::from_array(([1usize, 1], vec![START]))?;
         let mut outputs = self.first.run(ort::inputs!["input_ids" => start, "encoder_hidden_states" => states])?;
-        let mut chosen = best(&outputs, Some(END))?;
+        let mut chosen = best(&outputs, Some(END), &bias.weights(&self.tokens))?;
         let mut cache =
             self.caches.iter().map(|c| taken(&mut outputs, &c.output)).collect::<ort::Result<Vec<DynValue>>>()?;
         drop(outputs);
@@ -111,6 +112,7 @@ impl Moonshine {
         let mut said = Vec::with_capacity(most);
         while chosen.0 != END && said.len() < most {
             said.push(chosen);
+            bias.said(chosen.0, &self.tokens);
             if circles(&said) {
                 break;
             }
@@ -119,7 +121,7 @@ impl Moonshine {
             inputs.push(("input_ids", token.into()));
             inputs.extend(self.caches.iter().zip(&cache).map(|(c, value)| (c.input.as_str(), value.into())));
             let mut outputs = self.next.run(inputs)?;
-            chosen = best(&outputs, None)?;
+            chosen = best(&outputs, None, &bias.weights(&self.tokens))?;
             for (c, value) in self.caches.iter().zip(&mut cache).filter(|(c, _)| c.grows) {
                 *value = taken(&mut outputs, &c.output)?;
             }
@@ -134,11 +136,11 @@ impl Transcriber for Moonshine {
         Ok(())
     }
 
-    fn transcribe(&mut self, pcm: &[i16], _hints: &Hints) -> Result<Transcript, SttError> {
+    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
         let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();
         let mut audio = resample_f32(&float, RATE, MODEL_RATE);
         audio.resize(audio.len().max(SHORTEST), 0.0);
-        let said = self.decode(&audio).map_err(|e| SttError::Engine(e.to_string()))?;
+        let said = self.decode(&audio, &mut Bias::new(&hints.prompt)).map_err(|e| SttError::Engine(e.to_string()))?;
         let seconds = pcm.len() as f32 / RATE as f32;
         let transcript = heard(&said, &self.tokens);
         if transcript.text.is_empty() {
@@ -221,8 +223,8 @@ fn circles(said: &[(usize, f32)]) -> bool {
     })
 }
 
-/// The likeliest token of the last position, and its log-probability.
-fn best(outputs: &SessionOutputs<'_>, forbidden: Option<usize>) -> ort::Result<(usize, f32)> {
+/// The likeliest token of the last position, some having more weight, and its log-probability without that.
+fn best(outputs: &SessionOutputs<'_>, forbidden: Option<usize>, weights: &[(usize, f32)]) -> ort::Result<(usize, f32)> {
     let logits = outputs.get("logits").ok_or_else(|| ort::Error::new("the decoder gives no logits"))?;
     let (_, logits) = logits.try_extract_tensor::<f32>()?;
     let (mut at, mut top) = (END, f32::NEG_INFINITY);
@@ -232,7 +234,14 @@ fn best(outputs: &SessionOutputs<'_>, forbidden: Option<usize>) -> ort::Result<(
         }
     }
     let sum: f32 = logits.iter().enumerate().filter(|(i, _)| Some(*i) != forbidden).map(|(_, l)| (l - top).exp()).sum();
-    Ok((at, -sum.ln()))
+    let heavier = weights.iter().filter_map(|(i, more)| Some((*i, *logits.get(*i)?, more)));
+    let (mut said, mut weight) = ((at, top), top);
+    for (i, logit, more) in heavier {
+        if logit + more > weight {
+            (said, weight) = ((i, logit), logit + more);
+        }
+    }
+    Ok((said.0, said.1 - top - sum.ln()))
 }
 
 fn taken(outputs: &mut SessionOutputs<'_>, name: &str) -> ort::Result<DynValue> {

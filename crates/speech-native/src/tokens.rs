@@ -1,8 +1,10 @@
 //! Moonshine's vocabulary file: for each token its length (one byte, or two from 128 up: the low seven bits, then times
 //! 128) and its bytes. `▁` is a space; `<0xNN>` is one byte; what else stands in angle brackets is no text.
 
+use std::collections::HashMap;
+
 /// The vocabulary.
-pub(crate) struct Tokens(Vec<Vec<u8>>);
+pub(crate) struct Tokens(Vec<Vec<u8>>, HashMap<Vec<u8>, usize>);
 
 const SPACE: &str = "\u{2581}";
 
@@ -25,12 +27,18 @@ impl Tokens {
         if tokens.len() < 3 {
             return Err("the vocabulary is empty".into());
         }
-        Ok(Self(tokens))
+        let ids = tokens.iter().enumerate().filter(|(_, t)| !t.is_empty()).map(|(id, t)| (t.clone(), id)).collect();
+        Ok(Self(tokens, ids))
     }
 
     /// A token's bytes, a leading space included. `None`: there is no such token.
     pub(crate) fn bytes(&self, token: usize) -> Option<Vec<u8>> {
         self.0.get(token).cloned()
+    }
+
+    /// The token that is these bytes.
+    pub(crate) fn id(&self, bytes: &[u8]) -> Option<usize> {
+        self.1.get(bytes).copied()
     }
 
     /// Their text.

@@ -33,6 +33,7 @@ fn no_words_in_half_an_hour_of_silence_tones_music_noise_and_typing() {
         for kind in KINDS {
             let mut noise = Noise::new(kind, &hold);
             let heard = hear(&speech, SECONDS_EACH, &mut || noise.sample());
+            println!("{engine:?} {kind}: {} taken for a voice, words: {:?}", heard.0, heard.1);
             voices += heard.0;
             invented.extend(heard.1.into_iter().map(|text| (kind, text)));
         }
@@ -48,7 +49,8 @@ fn no_words_in_half_an_hour_of_silence_tones_music_noise_and_typing() {
 
 /// How often a voice was taken to be there, and what it was taken to have said. As fast as the ear goes, not as time does.
 fn hear(speech: &Speech, seconds: usize, sample: &mut dyn FnMut() -> i16) -> (usize, Vec<String>) {
-    let (mut audio, consumer) = rtrb::RingBuffer::new(1_000);
+    // A second at a time: what is taken for speech is decoded before much more comes, as in life.
+    let (mut audio, consumer) = rtrb::RingBuffer::new(50);
     let (tell, events) = channel();
     let ear = speech.listen(consumer, Box::new(move |e| drop(tell.send(e))));
     ear.open(true);
@@ -64,14 +66,14 @@ fn hear(speech: &Speech, seconds: usize, sample: &mut dyn FnMut() -> i16) -> (us
         let silent = n >= (seconds - 2) * 50;
         let samples: [i16; FRAME_SAMPLES] =
             std::array::from_fn(|_| g711::decode_ulaw(g711::encode_ulaw(if silent { 0 } else { sample() })));
-        while audio.push(AudioFrame { media_time: n as u32 * 160, samples }).is_err() {
+        while speech.stats().waiting > 0 || audio.push(AudioFrame { media_time: n as u32 * 160, samples }).is_err() {
             if let Ok(event) = events.recv_timeout(Duration::from_millis(20)) {
                 take(event);
             }
         }
     }
     // Whatever is still being decoded comes within a few seconds; silence after that says that nothing is.
-    while audio.slots() < 1_000 {
+    while audio.slots() < 50 {
         if let Ok(event) = events.recv_timeout(Duration::from_millis(20)) {
             take(event);
         }
