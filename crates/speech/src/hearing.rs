@@ -16,7 +16,7 @@ use rtrb::Consumer;
 use tracing::error;
 
 use crate::endpoint::{Endpointer, Turn};
-use crate::stt::{Done, Job, Pool};
+use crate::stt::{Done, Heard, Job, Pool};
 use crate::{Expectation, HearEvent, Transcriber, VoiceActivity};
 
 /// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
@@ -26,6 +26,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 struct Control {
     open: AtomicBool,
     gone: AtomicBool,
+    voice: AtomicBool,
     expectation: Mutex<Expectation>,
 }
 
@@ -41,6 +42,12 @@ impl Ear {
     /// Tells it what to expect.
     pub fn expect(&self, expectation: Expectation) {
         *self.0.expectation.lock().unwrap_or_else(PoisonError::into_inner) = expectation;
+    }
+
+    /// Whether the voice is measured beside the words. It is not until told: callers only, never agents, and not where it is
+    /// switched off.
+    pub fn measure_voice(&self, measure: bool) {
+        self.0.voice.store(measure, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +83,7 @@ enum Probe {
         ended: Instant,
     },
     Known {
-        done: Result<crate::Transcript, crate::SttError>,
+        done: Result<Heard, crate::SttError>,
         ended: Instant,
         decoded: Instant,
     },
@@ -106,6 +113,7 @@ impl Hearing {
         let control = Arc::new(Control {
             open: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            voice: AtomicBool::new(false),
             expectation: Mutex::new(Expectation::default()),
         });
         let listener = Listener {
@@ -210,6 +218,7 @@ impl Listener {
                     serial: self.serial,
                     pcm: self.said.clone(),
                     hints,
+                    voice: self.control.voice.load(Ordering::Relaxed),
                     done: done.clone(),
                 });
             }
@@ -237,27 +246,23 @@ impl Listener {
         if let Probe::Pending { ended } = self.probe
             && done.serial == self.serial
         {
-            if let Ok(transcript) = &done.result {
+            if let Ok(heard) = &done.result {
                 let kind = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner).kind;
-                self.endpointer.words(&transcript.text, kind);
+                self.endpointer.words(&heard.transcript.text, kind);
             }
             self.probe = Probe::Known { done: done.result, ended, decoded: now };
         }
     }
 
-    fn tell(
-        &self,
-        result: Result<crate::Transcript, crate::SttError>,
-        ended: Instant,
-        endpointed: Instant,
-        decoded: Instant,
-    ) {
+    fn tell(&self, result: Result<Heard, crate::SttError>, ended: Instant, endpointed: Instant, decoded: Instant) {
         if !self.control.open.load(Ordering::Relaxed) {
             return;
         }
         (self.events)(match result {
-            Ok(t) if t.text.trim().is_empty() => HearEvent::NothingHeard,
-            Ok(t) => HearEvent::Utterance { text: t.text, confidence: t.confidence, ended, endpointed, decoded },
+            Ok(heard) if heard.transcript.text.trim().is_empty() => HearEvent::NothingHeard,
+            Ok(Heard { transcript: t, features }) => {
+                HearEvent::Utterance { text: t.text, confidence: t.confidence, features, ended, endpointed, decoded }
+            }
             Err(e) => HearEvent::Failed(e),
         });
     }

@@ -130,6 +130,8 @@ pub enum HearEvent {
         text: String,
         /// 0 to 1.
         confidence: f32,
+        /// How it was said. `None`: the ear was not told to measure the voice, or there is less than a second of it.
+        features: Option<baton_tone::Features>,
         /// When the last voiced audio ended.
         ended: Instant,
         /// When the turn was held to be over.

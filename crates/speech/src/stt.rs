@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
+use baton_tone::Features;
 use tracing::error;
 
 use crate::{Hints, SttError, Transcriber, Transcript};
@@ -21,6 +22,8 @@ pub(crate) struct Job {
     pub serial: u64,
     pub pcm: Vec<i16>,
     pub hints: Hints,
+    /// Whether the voice is measured too.
+    pub voice: bool,
     pub done: Sender<Done>,
 }
 
@@ -28,7 +31,13 @@ pub(crate) struct Job {
 pub(crate) struct Done {
     pub ear: u64,
     pub serial: u64,
-    pub result: Result<Transcript, SttError>,
+    pub result: Result<Heard, SttError>,
+}
+
+/// What one stretch of audio told.
+pub(crate) struct Heard {
+    pub transcript: Transcript,
+    pub features: Option<Features>,
 }
 
 /// The pool's queue.
@@ -75,8 +84,18 @@ impl Pool {
                 }
             };
             let result = catch_unwind(AssertUnwindSafe(|| engine.transcribe(&job.pcm, &job.hints)))
-                .unwrap_or_else(|_| Err(SttError::Engine("the engine panicked".into())));
+                .unwrap_or_else(|_| Err(SttError::Engine("the engine panicked".into())))
+                .map(|transcript| Heard { features: features(&job, &transcript), transcript });
             let _ = job.done.send(Done { ear: job.ear, serial: job.serial, result });
         }
     }
+}
+
+/// The voice is measured on the samples that gave the words, where there are words and the ear was told to. The words are never
+/// lost for it.
+fn features(job: &Job, transcript: &Transcript) -> Option<Features> {
+    if !job.voice || transcript.text.trim().is_empty() {
+        return None;
+    }
+    catch_unwind(|| Features::of(&job.pcm)).ok().flatten()
 }
