@@ -6,19 +6,11 @@
     reason = "a helper that fails is a failed test"
 )]
 
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use baton_phone::{CallEvent, InviteOptions, Phone, PhoneConfig};
-use support::{Gateway, agent, baton, caller, config, root};
-
-fn dir(name: &str) -> PathBuf {
-    let dir = root().join("target/whole").join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
-    dir
-}
+use support::{Gateway, agent, baton, caller, config, dir, root};
 
 fn run(args: &[&str]) -> Output {
     Command::new(baton()).args(args).current_dir(root()).output().unwrap()
@@ -26,7 +18,7 @@ fn run(args: &[&str]) -> Output {
 
 /// Starts on a config that must be refused: exit 2, and a message that holds every one of `words`.
 fn refused(command: &str, name: &str, change: impl Fn(String) -> String, words: &[&str]) {
-    let dir = dir(name);
+    let dir = dir(name).unwrap();
     let file = dir.join("baton.toml");
     std::fs::write(&file, config(&dir, change).unwrap().0).unwrap();
     let out = run(&[command, "--config", file.to_str().unwrap()]);
@@ -66,6 +58,18 @@ fn what_cannot_start_says_why_and_what_to_do() {
         &["BATON_TEST_NOT_SET", "export"],
     );
     refused("run", "no-models", |t| t.replace("models = \"", "models = \"/nonexistent"), &["baton models fetch"]);
+    refused(
+        "check",
+        "no-certificate",
+        |t| t.replacen("[sip]", "[sip]\ntls = [\"127.0.0.1:5061\"]", 1),
+        &["baton.toml:", "certificate", "privkey.pem"],
+    );
+    refused(
+        "check",
+        "no-network",
+        |t| t.replacen("[sip.defence]", "[sip.defence]\ntrusted = [\"elsewhere\"]", 1),
+        &["elsewhere", "203.0.113.0/24"],
+    );
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     refused("run", "port-in-use", |t| t.replacen("udp = [\"", &format!("udp = [\"{addr}\", \""), 1), &[&addr]);
@@ -77,7 +81,7 @@ fn what_cannot_start_says_why_and_what_to_do() {
 
 #[test]
 fn init_writes_a_config_that_is_sound() {
-    let dir = dir("init");
+    let dir = dir("init").unwrap();
     let to = dir.join("mine");
     assert!(run(&["init", to.to_str().unwrap()]).status.success());
     assert!(run(&["check", "--config", to.join("baton.toml").to_str().unwrap()]).status.success());
@@ -90,7 +94,7 @@ async fn phone() -> Phone {
 
 async fn until_answered(call: &mut baton_phone::Call) {
     loop {
-        match tokio::time::timeout(Duration::from_secs(20), call.event()).await.unwrap().unwrap() {
+        match tokio::time::timeout(Duration::from_secs(60), call.event()).await.unwrap().unwrap() {
             CallEvent::Answered { .. } => return,
             other => assert!(!format!("{other:?}").starts_with("Failed"), "{other:?}"),
         }
@@ -99,7 +103,7 @@ async fn until_answered(call: &mut baton_phone::Call) {
 
 /// Waits until the gateway's API shows what is wanted.
 fn until(what: &str, mut test: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !test() {
         assert!(Instant::now() < deadline, "not in time: {what}");
         std::thread::park_timeout(Duration::from_millis(50));
@@ -109,7 +113,7 @@ fn until(what: &str, mut test: impl FnMut() -> bool) {
 #[test]
 fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let gateway = Gateway::start(&dir("kill"), |t| t).unwrap();
+    let gateway = Gateway::start(&dir("kill").unwrap(), |t| t).unwrap();
     let phone = runtime.block_on(phone());
     let target = format!("sip:5000@{}", gateway.sip);
     let mut call = runtime.block_on(async {
@@ -135,18 +139,16 @@ fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     assert_eq!(gateway.get("/healthz").unwrap().0, 200);
     let refused = runtime.block_on(phone.options(&target)).unwrap();
     assert_eq!(refused, 503, "OPTIONS while draining");
-    assert_eq!(
-        gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count(),
-        1,
-        "the live call goes on"
-    );
+    until("the live call's record", || {
+        gateway.records().unwrap().iter().filter(|r| r["ended_at"].is_null()).count() == 1
+    });
     runtime.block_on(async { second.hang_up() });
-    assert!(gateway.wait(Duration::from_secs(20)).unwrap().success());
+    assert!(gateway.wait(Duration::from_secs(60)).unwrap().success());
 }
 
 #[test]
 fn when_nobody_takes_it_the_caller_is_given_back() {
-    let gateway = Gateway::start(&dir("nobody"), |t| t).unwrap();
+    let gateway = Gateway::start(&dir("nobody").unwrap(), |t| t).unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let mut declines = agent("1001").unwrap();
     declines.on_ring = baton_phone::script::OnRing::Busy;
@@ -167,4 +169,31 @@ fn when_nobody_takes_it_the_caller_is_given_back() {
         "the caller is told: {said}"
     );
     assert!(record["disposition"].is_string());
+}
+
+#[test]
+fn sighup_reads_the_flows_again_and_a_faulty_file_changes_nothing() {
+    let gateway = Gateway::start(&dir("reload").unwrap(), |t| t).unwrap();
+    let file = gateway.dir.join("baton.toml");
+    let log = || std::fs::read_to_string(gateway.dir.join("baton.log")).unwrap();
+    let sound = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, sound.replace("[media]", "[media]\nvolume = 11")).unwrap();
+    gateway.signal("HUP").unwrap();
+    until("the fault, in the log", || log().contains("the one in use stays"));
+    assert!(log().contains("volume"));
+
+    std::fs::write(&file, sound.replace("Northwind Supply", "Southwind Supply")).unwrap();
+    gateway.signal("HUP").unwrap();
+    until("the flows read again, in the log", || log().contains("read again"));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let phone = runtime.block_on(phone());
+    let target = format!("sip:5000@{}", gateway.sip);
+    let mut call = runtime.block_on(async {
+        phone
+            .invite(InviteOptions { uri: target, from: None, display: None, headers: Vec::new(), noise: None })
+            .unwrap()
+    });
+    runtime.block_on(until_answered(&mut call));
+    until("the new greeting", || gateway.get("/api/v1/calls").unwrap().1.contains("Southwind Supply"));
+    runtime.block_on(async { call.hang_up() });
 }

@@ -8,19 +8,11 @@
 )]
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use baton_phone::drill::{self, DrillSpec};
-use support::{Gateway, PASSWORD, caller, free_port, root};
-
-fn dir(name: &str) -> PathBuf {
-    let dir = root().join("target/whole").join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
-    dir
-}
+use support::{Gateway, PASSWORD, caller, dir, free_port};
 
 fn has(program: &str) -> bool {
     let there =
@@ -36,7 +28,7 @@ fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
     if !has("sipp") {
         return;
     }
-    let gateway = Gateway::start(&dir("sipp"), |t| t).unwrap();
+    let gateway = Gateway::start(&dir("sipp").unwrap(), |t| t).unwrap();
     let out = Command::new("sipp")
         .args([
             "-sn",
@@ -62,7 +54,7 @@ fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
         .output()
         .unwrap();
     assert!(out.status.success(), "SIPp: {}", String::from_utf8_lossy(&out.stderr));
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while gateway.records().unwrap().iter().filter(|r| !r["ended_at"].is_null()).count() < 20 {
         assert!(std::time::Instant::now() < deadline, "twenty finished records");
         std::thread::park_timeout(Duration::from_millis(100));
@@ -84,11 +76,46 @@ fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
 }
 
 #[test]
+fn a_leg_that_sends_no_rtp_ends_the_call_and_is_named() {
+    if !has("sipp") {
+        return;
+    }
+    let change = |t: String| t.replace("silence_limit_s = 30", "silence_limit_s = 3");
+    let gateway = Gateway::start(&dir("silent").unwrap(), change).unwrap();
+    let port = free_port().unwrap().to_string();
+    // SIPp's own caller sends no RTP; it takes the BYE that it did not expect for a failed call, which is what we want.
+    let _ = Command::new("sipp")
+        .args([
+            "-sn",
+            "uac",
+            "-s",
+            "5000",
+            "-m",
+            "1",
+            "-d",
+            "40000",
+            "-i",
+            "127.0.0.1",
+            "-nostdin",
+            "-timeout",
+            "60",
+            "-p",
+        ])
+        .args([&port, &gateway.sip.to_string()])
+        .current_dir(&gateway.dir)
+        .output()
+        .unwrap();
+    let record = gateway.record_of("sipp").unwrap();
+    assert_eq!(record["termination"]["cause"], "rtp_timeout", "{record}");
+    assert_eq!(record["termination"]["by"], "caller");
+}
+
+#[test]
 fn baresip_registers_as_the_agent_is_briefed_and_joined() {
     if !has("baresip") {
         return;
     }
-    let gateway = Gateway::start(&dir("baresip"), |t| t).unwrap();
+    let gateway = Gateway::start(&dir("baresip").unwrap(), |t| t).unwrap();
     let home = gateway.dir.join("phone");
     std::fs::create_dir_all(&home).unwrap();
     let speech = home.join("agent.wav");
@@ -120,7 +147,7 @@ fn baresip_registers_as_the_agent_is_briefed_and_joined() {
         .unwrap();
     let output = baresip.stdout.take().unwrap();
     std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(drop));
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !gateway.get("/api/v1/agents").unwrap().1.contains("\"ready\"") {
         assert!(std::time::Instant::now() < deadline, "baresip registers");
         std::thread::park_timeout(Duration::from_millis(100));

@@ -16,6 +16,14 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// An empty folder of its own for a test.
+pub fn dir(name: &str) -> Result<PathBuf> {
+    let dir = root().join("target/whole").join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
 /// The binary under test, built in the same profile as this.
 pub fn baton() -> PathBuf {
     let mut dir = std::env::current_exe().unwrap_or_default();
@@ -168,9 +176,30 @@ impl Gateway {
 
     /// GET of its API: status and body.
     pub fn get(&self, path: &str) -> Result<(u16, String)> {
+        self.request("GET", path)
+    }
+
+    /// POST to its API, without a body: status and body.
+    pub fn post(&self, path: &str) -> Result<(u16, String)> {
+        self.request("POST", path)
+    }
+
+    /// The API's server-sent events from now on.
+    pub fn events(&self) -> Result<BufReader<TcpStream>> {
+        let mut stream = TcpStream::connect(self.http)?;
+        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+        write!(stream, "GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", self.http)?;
+        Ok(BufReader::new(stream))
+    }
+
+    fn request(&self, method: &str, path: &str) -> Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.http)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.http)?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            self.http
+        )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;

@@ -1,8 +1,10 @@
-//! Audio by value: 20 ms frames, clips, files, G.711, resampling. No sockets, no clock. All audio inside the gateway is
-//! mono, 8 kHz, signed 16 bit: what a telephone carries.
+//! Audio by value: 20 ms frames, clips, files, G.711, G.722, resampling. No sockets, no clock. Frames and clips are mono,
+//! 8 kHz, signed 16 bit: what a telephone carries. Wide-band codecs pass 16 kHz between legs ([`halfband`]).
 
 mod file;
 pub mod g711;
+pub mod g722;
+pub mod halfband;
 mod resample;
 
 use std::sync::Arc;

@@ -82,8 +82,11 @@ impl AsRawFd for Ticker {
 /// Waits for many descriptors at once.
 pub struct Epoll(OwnedFd);
 
+/// Descriptors one wait can report.
+const READY: usize = 256;
+
 /// What [`Epoll::wait`] fills.
-pub type Ready = [libc::epoll_event; 64];
+pub type Ready = [libc::epoll_event; READY];
 
 impl Epoll {
     pub fn new() -> io::Result<Self> {
@@ -115,8 +118,15 @@ impl Epoll {
 
     /// An empty [`Ready`].
     pub fn ready() -> Ready {
-        [libc::epoll_event { events: 0, u64: 0 }; 64]
+        [libc::epoll_event { events: 0, u64: 0 }; READY]
     }
+}
+
+/// Sleeps for a moment, or for less if a signal comes.
+pub fn rest(d: Duration) {
+    let spec = timespec(d);
+    // SAFETY: a readable time, no remainder asked for.
+    unsafe { libc::clock_nanosleep(libc::CLOCK_MONOTONIC, 0, &raw const spec, std::ptr::null_mut()) };
 }
 
 /// Marks what a socket sends as expedited forwarding (DSCP 46, RFC 3246). Where it is refused, media is best effort.

@@ -23,6 +23,11 @@ const BEHIND: Duration = Duration::from_micros(50);
 const DATAGRAM: usize = 2_048;
 /// Orders taken before sockets are looked at again.
 const ORDERS: usize = 64;
+/// A busy thread lets packets gather for this long before it looks at them: one wake-up then serves many. It is what a
+/// relayed packet may be delayed.
+const GATHER: Duration = Duration::from_micros(500);
+/// Packets in a tick of the grid from which on a thread is busy: two in the time they gather.
+const BUSY: u32 = 10;
 
 /// A leg's sockets. Non-blocking: a full send buffer loses the packet.
 pub struct Sockets {
@@ -92,9 +97,14 @@ impl Driver {
         let mut ready = Epoll::ready();
         let mut datagram = [0u8; DATAGRAM];
         let mut ticking = false;
+        let mut pace = Pace::default();
         while !self.stop.load(Ordering::Acquire) {
+            if pace.busy {
+                sys::rest(GATHER);
+            }
             let count = self.epoll.wait(&mut ready);
             let now = Instant::now();
+            pace.note(now, count as u32);
             for event in ready.iter().take(count) {
                 match event.u64 {
                     WAKE => self.wake.clear(),
@@ -165,5 +175,26 @@ impl Driver {
         self.epoll.remove(&leg.port().rtp);
         self.epoll.remove(&leg.port().rtcp);
         self.shard.sinks.bin(to(leg));
+    }
+}
+
+/// How much there is to do, tick by tick.
+#[derive(Default)]
+struct Pace {
+    since: Option<Instant>,
+    count: u32,
+    busy: bool,
+}
+
+impl Pace {
+    fn note(&mut self, now: Instant, count: u32) {
+        self.count = self.count.saturating_add(count);
+        let since = *self.since.get_or_insert(now);
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed >= GRID {
+            // Rested or not, a thread that was called away for long has no reason to rest more.
+            self.busy = self.count >= BUSY && elapsed < 2 * GRID;
+            (self.since, self.count) = (Some(now), 0);
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use md5::{Digest, Md5};
 use rand::RngCore;
-use sha2::Sha256;
+use sha2::{Sha256, Sha512_256};
 
 /// How long a nonce is good for. After it the right password gets `stale=true` and a new one.
 const NONCE_LIFE: Duration = Duration::from_secs(300);
@@ -24,6 +24,7 @@ const MAX_NONCES: usize = 65_536;
 pub struct Ha1 {
     md5: String,
     sha256: Option<String>,
+    sha512_256: Option<String>,
 }
 
 impl fmt::Debug for Ha1 {
@@ -33,23 +34,43 @@ impl fmt::Debug for Ha1 {
 }
 
 impl Ha1 {
-    /// `H(user:realm:password)`, for both algorithms.
+    /// `H(user:realm:password)`, for all algorithms.
     pub fn from_password(user: &str, realm: &str, password: &str) -> Self {
         let text = format!("{user}:{realm}:{password}");
-        Self { md5: Algorithm::Md5.hash(&text), sha256: Some(Algorithm::Sha256.hash(&text)) }
+        Self {
+            md5: Algorithm::Md5.hash(&text),
+            sha256: Some(Algorithm::Sha256.hash(&text)),
+            sha512_256: Some(Algorithm::Sha512_256.hash(&text)),
+        }
     }
 
     /// From a stored MD5 hash of 32 hex digits; `None` if it is anything else. While one extension has no SHA-256 hash,
     /// that algorithm is offered to none: an offer that depends on the user would tell which users exist.
     pub fn from_md5_hex(md5: &str) -> Option<Self> {
         let fits = md5.len() == 32 && md5.bytes().all(|b| b.is_ascii_hexdigit());
-        fits.then(|| Self { md5: md5.to_ascii_lowercase(), sha256: None })
+        fits.then(|| Self { md5: md5.to_ascii_lowercase(), sha256: None, sha512_256: None })
+    }
+
+    /// With a stored SHA-256 hash of 64 hex digits as well; `None` if it is anything else.
+    pub fn with_sha256_hex(self, sha256: &str) -> Option<Self> {
+        Some(Self { sha256: Some(hex64(sha256)?), ..self })
+    }
+
+    /// With a stored SHA-512-256 hash of 64 hex digits as well; `None` if it is anything else.
+    pub fn with_sha512_256_hex(self, sha512_256: &str) -> Option<Self> {
+        Some(Self { sha512_256: Some(hex64(sha512_256)?), ..self })
+    }
+
+    /// The hashes as hex digits: MD5, SHA-256, SHA-512-256, as far as they are there. Whoever has them can register.
+    pub fn to_hex(&self) -> (&str, Option<&str>, Option<&str>) {
+        (&self.md5, self.sha256.as_deref(), self.sha512_256.as_deref())
     }
 
     fn of(&self, algorithm: Algorithm) -> Option<&str> {
         match algorithm {
             Algorithm::Md5 => Some(&self.md5),
             Algorithm::Sha256 => self.sha256.as_deref(),
+            Algorithm::Sha512_256 => self.sha512_256.as_deref(),
         }
     }
 }
@@ -86,8 +107,9 @@ struct Counts {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Algorithm {
+pub(crate) enum Algorithm {
     Sha256,
+    Sha512_256,
     Md5,
 }
 
@@ -95,10 +117,17 @@ impl Verifier {
     /// `key` must be random and stay private.
     pub fn new(now: Instant, realm: &str, users: HashMap<String, Ha1>, sha256: bool, key: [u8; 32]) -> Self {
         let nobody = Ha1::from_password("", realm, &hex(&key));
-        let strong = sha256 && users.values().all(|ha1| ha1.sha256.is_some());
-        let algorithms = if strong { vec![Algorithm::Sha256, Algorithm::Md5] } else { vec![Algorithm::Md5] };
+        // What one extension has no hash for is offered to none: an offer that depends on the user would tell which exist.
+        let all_have = |algorithm: &Algorithm| users.values().all(|ha1| ha1.of(*algorithm).is_some());
+        let strong = [Algorithm::Sha256, Algorithm::Sha512_256].into_iter().filter(|_| sha256).filter(all_have);
+        let algorithms: Vec<_> = strong.chain([Algorithm::Md5]).collect();
         let (used, forget) = (HashMap::new(), VecDeque::new());
         Self { realm: realm.replace(['"', '\\'], ""), users, nobody, algorithms, key, began: now, used, forget }
+    }
+
+    /// Whether there is such an extension. For our own eyes: no answer may depend on it.
+    pub fn knows(&self, user: &str) -> bool {
+        self.users.contains_key(user)
     }
 
     /// WWW-Authenticate values, the preferred first (RFC 8760 §2.4).
@@ -133,6 +162,7 @@ impl Verifier {
         let Some(age) = self.age(now, &nonce) else { return again(false, "nonce is not ours") };
         let algorithm = match get("algorithm").to_ascii_uppercase().as_str() {
             "SHA-256" => Algorithm::Sha256,
+            "SHA-512-256" => Algorithm::Sha512_256,
             "" | "MD5" => Algorithm::Md5,
             _ => return again(false, "algorithm was not offered"),
         };
@@ -219,16 +249,18 @@ impl Counts {
 }
 
 impl Algorithm {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Sha256 => "SHA-256",
+            Self::Sha512_256 => "SHA-512-256",
             Self::Md5 => "MD5",
         }
     }
 
-    fn hash(self, text: &str) -> String {
+    pub fn hash(self, text: &str) -> String {
         match self {
             Self::Sha256 => hex(&Sha256::digest(text)),
+            Self::Sha512_256 => hex(&Sha512_256::digest(text)),
             Self::Md5 => hex(&Md5::digest(text)),
         }
     }
@@ -276,6 +308,12 @@ fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
 }
 
+/// 64 hex digits, in lower case.
+fn hex64(text: &str) -> Option<String> {
+    let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    fits.then(|| text.to_ascii_lowercase())
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
@@ -290,7 +328,11 @@ pub(crate) mod tests {
     /// What a phone answers to a challenge.
     pub(crate) fn respond(challenge: &str, user: &str, password: &str, method: &str, uri: &str, nc: u32) -> String {
         let fields = parse(challenge).unwrap();
-        let algorithm = if fields["algorithm"] == "SHA-256" { Algorithm::Sha256 } else { Algorithm::Md5 };
+        let algorithm = match fields["algorithm"].as_str() {
+            "SHA-256" => Algorithm::Sha256,
+            "SHA-512-256" => Algorithm::Sha512_256,
+            _ => Algorithm::Md5,
+        };
         let (realm, nonce) = (&fields["realm"], &fields["nonce"]);
         let (ha1, ha2) =
             (algorithm.hash(&format!("{user}:{realm}:{password}")), algorithm.hash(&format!("{method}:{uri}")));
@@ -331,13 +373,17 @@ pub(crate) mod tests {
         let cnonce = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ";
         let response = sha.hash(&format!("{}:{nonce}:00000001:{cnonce}:auth:{ha2}", ha1.of(sha).unwrap()));
         assert_eq!(response, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
+        // FIPS 180-4's example for SHA-512/256, the hash RFC 7616 calls SHA-512-256.
+        let abc = "53048e2681941ef99b2e29b76b4c7dabe4c2d0c634fc6d46e0e2f13107e7af23";
+        assert_eq!(Algorithm::Sha512_256.hash("abc"), abc);
     }
 
     #[test]
-    fn the_right_password_is_granted_by_either_algorithm() {
+    fn the_right_password_is_granted_by_every_algorithm() {
         let (mut v, now, mut rng) = verifier();
         let challenges = v.challenges(now, &mut rng, false);
-        assert!(challenges[0].contains("algorithm=SHA-256") && challenges[1].contains("algorithm=MD5"));
+        let offered = ["algorithm=SHA-256", "algorithm=SHA-512-256", "algorithm=MD5"];
+        assert!(challenges.len() == 3 && challenges.iter().zip(offered).all(|(c, o)| c.ends_with(o)), "{challenges:?}");
         for (nc, challenge) in challenges.iter().enumerate() {
             assert_eq!(
                 try_it(&mut v, now, challenge, "1001", "secret", nc as u32 + 1),
@@ -395,5 +441,10 @@ pub(crate) mod tests {
         assert!(challenges.len() == 1 && challenges[0].ends_with("algorithm=MD5, stale=true"));
         assert_eq!(stale(&try_it(&mut v, now, &challenges[0], "b", "y", 1)), None);
         assert_eq!(Ha1::from_md5_hex("zz"), None);
+        let whole = Ha1::from_password("b", "r", "y");
+        let (md5, sha256, sha512) = whole.to_hex();
+        let stored = Ha1::from_md5_hex(md5).unwrap().with_sha256_hex(sha256.unwrap()).unwrap();
+        assert_eq!(stored.clone().with_sha512_256_hex(&sha512.unwrap().to_uppercase()), Some(whole.clone()));
+        assert!(stored.with_sha512_256_hex("0").is_none());
     }
 }

@@ -4,11 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::api::Transport;
 
-/// A TCP connection, numbered by the driver.
+/// A connection, numbered by the driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
 
-/// One way to one peer. For TCP the connection is a wish: when it is gone the driver connects to `remote`.
+/// One way to one peer. For streams the connection is a wish: when it is gone the driver connects to `remote`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Over what.
@@ -19,7 +19,7 @@ pub struct Flow {
     pub local: SocketAddr,
     /// The peer.
     pub remote: SocketAddr,
-    /// The TCP connection it came by.
+    /// The connection it came by.
     pub connection: Option<ConnectionId>,
 }
 

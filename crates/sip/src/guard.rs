@@ -104,6 +104,8 @@ pub enum Frame {
     Message(Bytes),
     /// CRLF CRLF between messages: a ping, to be answered with CRLF (RFC 5626 §4.4.1).
     Ping,
+    /// A STUN message between messages (RFC 5626 §4.4.2).
+    Stun(Bytes),
     /// Nothing whole yet.
     More,
 }
@@ -140,6 +142,15 @@ impl Framer {
             if blank >= 4 && self.buffer.is_empty() {
                 return Ok(Frame::Ping);
             }
+        }
+        match crate::stun::length(&self.buffer) {
+            Some(length) if self.buffer.len() >= length => {
+                self.scanned = 0;
+                return Ok(Frame::Stun(self.buffer.split_to(length).freeze()));
+            }
+            Some(_) => return Ok(Frame::More),
+            None if crate::stun::may_begin(&self.buffer) && self.buffer.len() < 20 => return Ok(Frame::More),
+            None => {}
         }
         let from = self.scanned;
         let Some(head) = self.buffer[from..].windows(4).position(|w| w == b"\r\n\r\n").map(|i| from + i + 4) else {
@@ -331,7 +342,7 @@ mod tests {
                 loop {
                     match framer.next_frame().unwrap() {
                         Frame::Message(m) => got.push(String::from_utf8(m.to_vec()).unwrap()),
-                        Frame::Ping => {}
+                        Frame::Ping | Frame::Stun(_) => {}
                         Frame::More => break,
                     }
                 }

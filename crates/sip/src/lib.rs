@@ -12,19 +12,36 @@
 mod api;
 mod auth;
 mod core;
+mod defence;
+mod details;
+mod digest;
 mod endpoint;
+pub mod fields;
 mod flow;
 pub mod guard;
+mod owner;
 mod registrar;
 pub mod sdp;
-mod tcp;
+mod sockets;
+mod stream;
+mod stun;
 mod timer;
+mod tls;
+mod trunk;
+mod websocket;
 mod wire;
 
 pub use api::{
-    ContactView, EndCause, ExtensionAuth, LegId, Limits, Listen, Party, SipCommand, SipConfig, SipEvent, Transport,
+    ContactView, EndCause, ExtensionAuth, LegId, Limits, Listen, Party, Registration, SipCommand, SipConfig, SipEvent,
+    Transport, TrunkState,
 };
 pub use auth::Ha1;
-pub use core::{Core, CoreOutput, Sizes};
-pub use endpoint::{Gone, SipHandle, StartError, start};
+pub use core::{Core, CoreCounters, CoreOutput, Sizes};
+pub use defence::Defence;
+pub use details::{CallDetails, Diversion, HistoryHop, ReferId, ReferStep, ReferTarget, Replaces, UserToUser};
+pub use digest::Credentials;
+pub use endpoint::{Counters, Gone, SipHandle, StartError, start};
 pub use flow::{ConnectionId, Flow, Listener};
+pub use ipnet::IpNet;
+pub use tls::{TlsError, TlsFiles};
+pub use trunk::{Account, Bare, CallerId, Dial, HeaderRule, NumberRules, Rewrite, TrunkConfig, TrunkError, TrunkView};

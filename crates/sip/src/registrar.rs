@@ -15,10 +15,26 @@ pub(crate) struct Binding {
     pub instance: Option<String>,
     /// Where calls to it are sent.
     pub flow: Flow,
+    /// Route of requests to it, nearest hop first (RFC 3327).
+    pub path: Vec<String>,
+    /// Preference in thousandths.
+    pub q: u16,
     pub user_agent: Option<String>,
     pub until: Instant,
-    call_id: String,
-    cseq: u32,
+    pub reach: Reach,
+    pub call_id: String,
+    pub cseq: u32,
+}
+
+/// What asking a contact by OPTIONS has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It has never answered; it may be one of those that answer no OPTIONS.
+    Unknown,
+    /// It answered last time.
+    Answers,
+    /// It did answer, and does no longer.
+    Silent,
 }
 
 /// One Contact of a REGISTER.
@@ -29,6 +45,8 @@ pub(crate) struct Wish {
     /// Seconds, from its parameter or the Expires header.
     pub expires: u32,
     pub flow: Flow,
+    pub path: Vec<String>,
+    pub q: u16,
 }
 
 /// Who sent a REGISTER, as far as bindings remember it.
@@ -70,6 +88,39 @@ impl Registrar {
         self.bindings.get(ext).into_iter().flatten().filter(move |b| b.until > now)
     }
 
+    /// Those of them that may be called, the preferred ones first.
+    pub fn callable(&self, now: Instant, ext: &str) -> Vec<&Binding> {
+        let mut all: Vec<_> = self.contacts(now, ext).filter(|b| b.reach != Reach::Silent).collect();
+        all.sort_by_key(|b| std::cmp::Reverse(b.q));
+        all
+    }
+
+    /// Whether somebody is registered at that very address and port.
+    pub fn is_at(&self, now: Instant, flow: Flow) -> bool {
+        let at = |b: &Binding| b.until > now && b.flow.remote == flow.remote && b.flow.transport == flow.transport;
+        self.bindings.values().flatten().any(at)
+    }
+
+    /// Notes whether a contact answered; `Some` with whether it can be reached, if that changed.
+    pub fn qualified(&mut self, ext: &str, uri: &str, answered: bool) -> Option<bool> {
+        let binding = self.bindings.get_mut(ext)?.iter_mut().find(|b| b.uri == uri)?;
+        let before = binding.reach;
+        binding.reach = match (before, answered) {
+            (_, true) => Reach::Answers,
+            (Reach::Unknown, false) => Reach::Unknown,
+            (Reach::Answers | Reach::Silent, false) => Reach::Silent,
+        };
+        let silent = |reach| reach == Reach::Silent;
+        (silent(before) != silent(binding.reach)).then_some(answered)
+    }
+
+    /// Puts back what a snapshot held.
+    pub fn restore(&mut self, ext: &str, binding: Binding) {
+        let of_ext = self.bindings.entry(ext.to_owned()).or_default();
+        of_ext.retain(|b| b.uri != binding.uri);
+        of_ext.push(binding);
+    }
+
     /// Bindings in all.
     pub fn len(&self) -> usize {
         self.bindings.values().map(Vec::len).sum()
@@ -92,6 +143,7 @@ impl Registrar {
             if next.iter().any(|b| b.uri == wish.uri && b.call_id == from.call_id && from.cseq <= b.cseq) {
                 return Err(RegisterError::OutOfOrder);
             }
+            let known = next.iter().any(|b| b.uri == wish.uri && b.reach == Reach::Answers);
             next.retain(|b| b.uri != wish.uri && (wish.instance.is_none() || b.instance != wish.instance));
             if *seconds > 0 {
                 let until = now + Duration::from_secs(u64::from(*seconds));
@@ -100,8 +152,11 @@ impl Registrar {
                     uri: wish.uri.clone(),
                     instance: wish.instance.clone(),
                     flow: wish.flow,
+                    path: wish.path.clone(),
+                    q: wish.q,
                     user_agent,
                     until,
+                    reach: if known { Reach::Answers } else { Reach::Unknown },
                     call_id,
                     cseq,
                 });
@@ -150,7 +205,7 @@ mod tests {
     }
 
     fn wish(uri: &str, expires: u32) -> Wish {
-        Wish { uri: uri.into(), instance: None, expires, flow: flow() }
+        Wish { uri: uri.into(), instance: None, expires, flow: flow(), path: Vec::new(), q: 1_000 }
     }
 
     fn from(cseq: u32) -> Origin {
@@ -195,6 +250,24 @@ mod tests {
         assert_eq!(r.contacts(t, "1001").map(|b| b.uri.as_str()).collect::<Vec<_>>(), ["sip:a@h"]);
         r.remove_all(t, "1001", &from(8)).unwrap();
         assert_eq!(r.len(), 0);
+    }
+
+    #[test]
+    fn only_who_did_answer_can_fall_silent() {
+        let (mut r, t) = setup();
+        r.register(t, "1001", &[Wish { q: 300, ..wish("sip:a@h", 60) }, wish("sip:b@h", 60)], &from(1)).unwrap();
+        let callable = |r: &Registrar| r.callable(t, "1001").iter().map(|b| b.uri.clone()).collect::<Vec<_>>();
+        assert_eq!(callable(&r), ["sip:b@h", "sip:a@h"], "by q");
+        assert_eq!(r.qualified("1001", "sip:a@h", false), None);
+        assert_eq!(r.qualified("1001", "sip:b@h", true), None);
+        assert_eq!(r.qualified("1001", "sip:b@h", false), Some(false));
+        assert_eq!(r.qualified("1001", "sip:b@h", false), None);
+        assert_eq!(callable(&r), ["sip:a@h"]);
+        assert_eq!(r.qualified("1001", "sip:b@h", true), Some(true));
+        r.qualified("1001", "sip:b@h", false);
+        r.register(t, "1001", &[wish("sip:b@h", 60)], &from(2)).unwrap();
+        assert_eq!(callable(&r).len(), 2, "a REGISTER is a sign of life");
+        assert_eq!(r.qualified("1001", "sip:c@h", true), None);
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! Offer and answer (RFC 3264) for one G.711 audio stream with telephone-event; text in, text out, no state.
+//! Offer and answer (RFC 3264); text in, text out, no state. The functions here are for one G.711 stream with telephone-event;
+//! [`negotiate`] is for any codecs, SRTP keys and what else a stream says.
 //!
 //! It is not a negotiation of everything SDP can say: every other stream of an offer is declined in its place with port 0,
 //! and what is not understood is left unanswered. Reading is `sipx-sdp`'s.
+
+pub mod negotiate;
+pub mod stream;
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -68,6 +72,16 @@ impl Direction {
         }
     }
 
+    /// Of who sends and who receives.
+    pub fn of(sends: bool, receives: bool) -> Self {
+        match (sends, receives) {
+            (true, true) => Self::SendRecv,
+            (true, false) => Self::SendOnly,
+            (false, true) => Self::RecvOnly,
+            (false, false) => Self::Inactive,
+        }
+    }
+
     fn attribute(self) -> &'static str {
         match self {
             Self::SendRecv => "sendrecv",
@@ -122,6 +136,9 @@ pub enum SdpError {
         /// Their formats.
         theirs: String,
     },
+    /// The stream is to be encrypted, and no key of theirs fits one of ours.
+    #[error("no common crypto suite")]
+    NoCrypto,
     /// The address of the stream is missing or a name.
     #[error("the stream has no usable address")]
     NoAddress,
@@ -207,7 +224,35 @@ pub(crate) fn with_session(sdp: &str, session: SessionId) -> String {
     lines.collect()
 }
 
+/// The same description, all its streams in another direction.
+pub fn with_direction(sdp: &str, direction: Direction) -> String {
+    let is_direction =
+        |line: &str| matches!(line.trim_end(), "a=sendrecv" | "a=sendonly" | "a=recvonly" | "a=inactive");
+    let mut out = String::with_capacity(sdp.len() + 16);
+    let mut open = false;
+    for line in sdp.split_inclusive('\n').filter(|line| !is_direction(line)) {
+        if line.starts_with("m=") && std::mem::replace(&mut open, true) {
+            let _ = write!(out, "a={}\r\n", direction.attribute());
+        }
+        out.push_str(line);
+    }
+    if open {
+        let _ = write!(out, "a={}\r\n", direction.attribute());
+    }
+    out
+}
+
+/// Bounds of an honest description. Reading is not linear in any of them.
+const MAX_LINES: usize = 600;
+const MAX_STREAMS: usize = 32;
+const MAX_FORMATS: usize = 64;
+
 fn parse(text: &str) -> Result<SessionDescription, SdpError> {
+    let streams = text.lines().filter(|l| l.starts_with("m="));
+    let wide = streams.clone().any(|l| l.split_whitespace().nth(2 + MAX_FORMATS + 1).is_some());
+    if wide || streams.count() > MAX_STREAMS || text.lines().nth(MAX_LINES).is_some() {
+        return Err(SdpError::Malformed("more lines, streams or formats than anything honest".into()));
+    }
     // `o=` tells us nothing, and the reader wants numbers where some peers write more digits than it takes.
     let text: String = text
         .lines()

@@ -38,7 +38,11 @@ impl<T> TimerQueue<T> {
         if self.next()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what))
+        let due = self.heap.pop().map(|Reverse(entry)| (entry.at, entry.what));
+        if self.heap.capacity() > 4_096 && self.heap.len() < self.heap.capacity() / 8 {
+            self.heap.shrink_to(self.heap.len() * 2); // a storm's deadlines do not stay
+        }
+        due
     }
 
     pub fn len(&self) -> usize {

@@ -5,19 +5,21 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 pub(crate) use sipx_sip::headers::{self, Address, CSeq, Contact, ContentType, Via};
-pub(crate) use sipx_sip::{Header, HeaderName, Headers, Host, Message, Method, Request, Response, Uri};
-use sipx_sip::{Limits, StatusCode, parse_datagram};
+pub(crate) use sipx_sip::{Header, HeaderName, Headers, Host, Message, Method, Request, Response, StatusCode, Uri};
+use sipx_sip::{Limits, parse_datagram};
 
 use crate::api::{Party, Transport};
 use crate::flow::Flow;
 use crate::guard::{self, Fields};
 
 /// Methods we act on, as `Allow` lists them.
-pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, REGISTER";
+pub(crate) const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, NOTIFY, REGISTER";
 /// Option tags we understand.
-pub(crate) const SUPPORTED: &str = "timer";
+pub(crate) const SUPPORTED: &str = "timer, 100rel, replaces, norefersub";
+/// Those of a re-INVITE: its provisional answers need no PRACK.
+pub(crate) const SUPPORTED_WITHIN: &str = "timer, replaces, norefersub";
 /// Bodies we understand.
-pub(crate) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf";
+pub(crate) const ACCEPT: &str = "application/sdp, application/dtmf-relay, application/dtmf, message/sipfrag";
 
 /// Parses a message whose sizes the guard has found harmless.
 pub(crate) fn parse(bytes: Bytes) -> Result<Message, String> {
@@ -58,6 +60,11 @@ pub(crate) fn tag(headers: &Headers, name: &HeaderName) -> Option<String> {
 /// CSeq, where it can be read.
 pub(crate) fn cseq(headers: &Headers) -> Option<CSeq> {
     headers.typed::<CSeq>()?.ok()
+}
+
+/// Whether a comma-separated header lists that token.
+pub(crate) fn lists(headers: &Headers, name: &HeaderName, token: &str) -> bool {
+    rows(headers, name).iter().flat_map(|row| row.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
 }
 
 /// The top Via, where it can be read.
@@ -105,15 +112,24 @@ pub(crate) fn party(value: &[u8]) -> Party {
 /// The address a URI points to, if it is no name.
 pub(crate) fn uri_addr(uri: &Uri) -> Option<SocketAddr> {
     let Host::Ip(ip) = uri.host()? else { return None };
-    Some(SocketAddr::new(*ip, uri.port().unwrap_or(5060)))
+    Some(SocketAddr::new(*ip, uri_port(uri)))
 }
 
-/// The transport a URI asks for; UDP where it does not say.
+/// The port a URI points to, said or meant.
+pub(crate) fn uri_port(uri: &Uri) -> u16 {
+    uri.port().unwrap_or_else(|| uri_transport(uri).unwrap_or(Transport::Udp).default_port())
+}
+
+/// The transport a URI asks for; UDP where it does not say, TLS where it is a `sips:` one that does not.
 pub(crate) fn uri_transport(uri: &Uri) -> Option<Transport> {
-    match uri.transport().map(<[u8]>::to_ascii_lowercase).as_deref() {
-        None | Some(b"udp") => Some(Transport::Udp),
-        Some(b"tcp") => Some(Transport::Tcp),
-        Some(_) => None,
+    let secure = uri.scheme().is_secure();
+    match (uri.transport().map(<[u8]>::to_ascii_lowercase).as_deref(), secure) {
+        (None | Some(b"udp"), false) => Some(Transport::Udp),
+        (Some(b"tcp"), false) => Some(Transport::Tcp),
+        (None | Some(b"tcp"), true) | (Some(b"tls"), _) => Some(Transport::Tls),
+        (Some(b"ws"), false) => Some(Transport::Ws),
+        (Some(b"ws"), true) | (Some(b"wss"), _) => Some(Transport::Wss),
+        _ => None,
     }
 }
 
@@ -170,7 +186,7 @@ pub(crate) fn stamp_via(request: &mut Request, source: SocketAddr) {
 /// Where the answer to a stamped request goes (RFC 3261 §18.2.2): the source address, at the port it sent from if it asked
 /// for that, else at the port its Via names.
 pub(crate) fn reply_flow(request: &Headers, flow: Flow) -> Flow {
-    if flow.transport == Transport::Tcp {
+    if flow.transport.is_stream() {
         return flow;
     }
     let Some(via) = top_via(request) else { return flow };
@@ -178,6 +194,28 @@ pub(crate) fn reply_flow(request: &Headers, flow: Flow) -> Flow {
         return flow;
     }
     Flow { remote: SocketAddr::new(flow.remote.ip(), via.port.unwrap_or(5060)), ..flow }
+}
+
+/// The address a request's sender, by its `alias` parameter, wants to be reached under by the same connection
+/// (RFC 5923 §5). Believed where it is an address of the host the connection comes from.
+pub(crate) fn alias(request: &Headers, flow: Flow) -> Option<SocketAddr> {
+    let via = top_via(request).filter(|via| via.params.iter().any(|p| p.name.eq_ignore_ascii_case(b"alias")))?;
+    let Host::Ip(ip) = via.host else { return None };
+    let port = via.port.unwrap_or_else(|| flow.transport.default_port());
+    (ip.to_canonical() == flow.remote.ip().to_canonical()).then(|| SocketAddr::new(flow.remote.ip(), port))
+}
+
+/// The same request for another transport: its top Via says so.
+pub(crate) fn carried_by(request: &mut Request, transport: Transport, alias: bool) {
+    let Some(row) = request.headers.remove_first(&HeaderName::Via) else { return };
+    let value = row.value().into_owned();
+    let rest = value.iter().position(u8::is_ascii_whitespace).map_or(&value[..0], |i| &value[i..]);
+    let mut stamped = format!("SIP/2.0/{}", transport.token()).into_bytes();
+    stamped.extend_from_slice(rest.strip_suffix(b";alias").unwrap_or(rest));
+    if alias {
+        stamped.extend_from_slice(b";alias");
+    }
+    request.headers.push_front(Header::build(HeaderName::Via, stamped).unwrap_or(row));
 }
 
 /// Builds an answer: Via, From, To (with our tag), Call-ID, CSeq of the request, and what else is given.
@@ -218,10 +256,15 @@ pub(crate) fn answer(
 
 /// Sets body and its headers; always sets Content-Length. Must come last.
 pub(crate) fn finish(headers: &mut Headers, sdp: Option<&str>) -> Bytes {
-    if sdp.is_some() {
-        push(headers, HeaderName::ContentType, "application/sdp");
+    finish_with(headers, sdp.map(|sdp| ("application/sdp", sdp.to_owned())))
+}
+
+/// Like `finish`, with a body of any type.
+pub(crate) fn finish_with(headers: &mut Headers, body: Option<(&str, String)>) -> Bytes {
+    if let Some((kind, _)) = &body {
+        push(headers, HeaderName::ContentType, *kind);
     }
-    let body = Bytes::copy_from_slice(sdp.unwrap_or_default().as_bytes());
+    let body = Bytes::from(body.map(|(_, text)| text).unwrap_or_default());
     push(headers, HeaderName::ContentLength, body.len().to_string());
     body
 }
@@ -267,13 +310,15 @@ pub(crate) fn salvage(bytes: &[u8], code: u16, tag: &str, source: Flow) -> Optio
     Some((reply_flow(&request.headers, source), Message::Response(response).to_bytes()))
 }
 
-/// Whole messages for the trace log: what proves a password is masked.
+/// Whole messages for the trace log: what proves a password and what decrypts the call is masked.
 pub(crate) fn masked(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines = text.split("\r\n").map(|line| {
         let name = line.split(':').next().unwrap_or_default().trim();
         if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("proxy-authorization") {
             format!("{name}: ***")
+        } else if line.starts_with("a=crypto:") {
+            "a=crypto:***".to_owned()
         } else {
             line.to_owned()
         }
@@ -305,7 +350,10 @@ pub(crate) fn reason_phrase(code: u16) -> &'static str {
     match code {
         100 => "Trying",
         180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
         183 => "Session Progress",
+        202 => "Accepted",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
@@ -327,14 +375,17 @@ pub(crate) fn reason_phrase(code: u16) -> &'static str {
         486 => "Busy Here",
         487 => "Request Terminated",
         488 => "Not Acceptable Here",
+        489 => "Bad Event",
         491 => "Request Pending",
         500 => "Server Internal Error",
         501 => "Not Implemented",
         503 => "Service Unavailable",
+        504 => "Server Time-out",
         505 => "Version Not Supported",
         513 => "Message Too Large",
         600 => "Busy Everywhere",
         603 => "Decline",
+        _ if code < 200 => "Progress",
         _ if code < 300 => "OK",
         _ if code < 400 => "Redirect",
         _ if code < 500 => "Request Failed",
@@ -418,7 +469,9 @@ mod tests {
 
     #[test]
     fn credentials_are_not_logged() {
-        let shown = masked(b"REGISTER sip:a SIP/2.0\r\nAuthorization: Digest response=\"secret\"\r\n\r\n");
+        let shown = masked(
+            b"REGISTER sip:a SIP/2.0\r\nAuthorization: Digest response=\"secret\"\r\n\r\na=crypto:1 X inline:secret\r\n",
+        );
         assert!(shown.contains("Authorization: ***") && !shown.contains("secret"));
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::{Store, StoreError, stamp, time};
 
 /// One binding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Registration {
     /// Whose phone: the address of record.
     pub aor: String,
@@ -17,19 +17,38 @@ pub struct Registration {
     pub source: String,
     /// When it ends unless renewed.
     pub expires_at: Timestamp,
+    /// Call-ID of the REGISTER that made or renewed it. With `cseq` it tells an old request from a new one.
+    pub call_id: String,
+    /// CSeq number of that REGISTER.
+    pub cseq: u32,
+    /// What `source` was reached over: `udp`, `tcp`, `tls`, `wss`. A connection does not outlive the gateway; a datagram's
+    /// source may still be good.
+    pub transport: String,
+    /// `+sip.instance` (RFC 5626), by which a phone that comes back from elsewhere replaces its former self.
+    pub instance: Option<String>,
+    /// What the phone calls itself.
+    pub user_agent: Option<String>,
 }
 
 impl Store {
     /// Adds or renews a binding.
     pub async fn save_registration(&self, binding: &Registration) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO registrations (aor, contact, source, expires_at) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (aor, contact) DO UPDATE SET source = ?3, expires_at = ?4",
+            "INSERT INTO registrations
+               (aor, contact, source, expires_at, call_id, cseq, transport, instance, user_agent)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (aor, contact) DO UPDATE SET source = ?3, expires_at = ?4, call_id = ?5, cseq = ?6,
+               transport = ?7, instance = ?8, user_agent = ?9",
         )
         .bind(&binding.aor)
         .bind(&binding.contact)
         .bind(&binding.source)
         .bind(stamp(binding.expires_at))
+        .bind(&binding.call_id)
+        .bind(binding.cseq)
+        .bind(&binding.transport)
+        .bind(&binding.instance)
+        .bind(&binding.user_agent)
         .execute(&self.0.writes)
         .await
         .map_err(|e| self.fault(&e))?;
@@ -45,6 +64,12 @@ impl Store {
             .await
             .map_err(|e| self.fault(&e))?;
         Ok(())
+    }
+
+    /// Removes every binding of an address of record (`Contact: *`, RFC 3261 §10.2.2). Answers how many there were.
+    pub async fn remove_registrations(&self, aor: &str) -> Result<u64, StoreError> {
+        let query = sqlx::query("DELETE FROM registrations WHERE aor = ?").bind(aor);
+        Ok(query.execute(&self.0.writes).await.map_err(|e| self.fault(&e))?.rows_affected())
     }
 
     /// The bindings that hold at `now`; the others are forgotten.
@@ -67,5 +92,10 @@ fn read(row: &SqliteRow) -> sqlx::Result<Registration> {
         contact: row.try_get("contact")?,
         source: row.try_get("source")?,
         expires_at: time(&expires),
+        call_id: row.try_get("call_id")?,
+        cseq: row.try_get("cseq")?,
+        transport: row.try_get("transport")?,
+        instance: row.try_get("instance")?,
+        user_agent: row.try_get("user_agent")?,
     })
 }

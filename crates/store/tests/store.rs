@@ -214,6 +214,7 @@ async fn registrations_hold_until_they_expire() {
         contact: contact.into(),
         source: "127.0.0.1:5062".into(),
         expires_at: at(expires),
+        ..Registration::default()
     };
     let desk = binding("sip:1001@10.0.0.1", "2026-11-24T11:00:00Z");
     store.save_registration(&desk).await.unwrap();

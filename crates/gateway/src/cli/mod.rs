@@ -24,7 +24,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the gateway. SIGTERM: no new calls, live calls finish; a second SIGTERM ends them.
+    /// Run the gateway. SIGTERM: no new calls, live calls finish; a second SIGTERM ends them. SIGHUP: flows are read again.
     Run {
         /// The config; without it, the embedded default on loopback.
         #[arg(long)]
@@ -50,7 +50,7 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => match config::load(config.as_deref()) {
-            Ok(config) => run::main(config),
+            Ok(loaded) => run::main(loaded, config),
             Err(faults) => refuse(&faults),
         },
         Command::Check { config } => match config::load(config.as_deref()) {
@@ -78,8 +78,7 @@ pub fn refuse(cause: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn summary(config: &config::Config) -> String {
-    let listeners: Vec<String> =
-        config.udp.iter().map(|a| format!("udp {a}")).chain(config.tcp.iter().map(|a| format!("tcp {a}"))).collect();
+    let listeners: Vec<String> = config.sip.listen.iter().map(|l| format!("{} {}", l.transport, l.bind)).collect();
     let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
     let queues: Vec<String> = config.queues.iter().map(|q| format!("{} ({})", q.name, q.agents.join(", "))).collect();
     format!(

@@ -4,6 +4,7 @@
 mod locate;
 pub mod raw;
 mod secrets;
+mod sip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,6 +17,7 @@ use baton_intake::Flow;
 
 use self::locate::Lines;
 pub use self::raw::Codec;
+pub use self::sip::Sip;
 
 /// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
 pub const EMBEDDED: &str = concat!(
@@ -27,10 +29,7 @@ pub const EMBEDDED: &str = concat!(
 /// A compiled config.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub udp: Vec<SocketAddr>,
-    pub tcp: Vec<SocketAddr>,
-    pub domain: String,
-    pub digest_sha256: bool,
+    pub sip: Sip,
     pub media: Media,
     pub speech: Speech,
     pub store: PathBuf,
@@ -187,13 +186,7 @@ impl Compiler<'_> {
         };
         let dids = self.dids(raw.did, &flows);
         let media = self.media(raw.media);
-        if raw.sip.udp.is_empty() && raw.sip.tcp.is_empty() {
-            self.fault(
-                &["sip"],
-                "no listener: both `udp` and `tcp` are empty",
-                "name at least one, e.g. udp = [\"127.0.0.1:5060\"]",
-            );
-        }
+        let sip = self.sip(raw.sip);
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),
             ("stt_threads", raw.speech.stt_threads, 16),
@@ -218,10 +211,7 @@ impl Compiler<'_> {
             return Err(Faults(self.faults));
         }
         Ok(Config {
-            udp: raw.sip.udp,
-            tcp: raw.sip.tcp,
-            domain: raw.sip.domain,
-            digest_sha256: raw.sip.digest_sha256,
+            sip,
             media,
             speech: Speech {
                 models: self.path(raw.speech.models),

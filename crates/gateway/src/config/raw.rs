@@ -46,15 +46,56 @@ pub struct Raw {
 pub struct Sip {
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
+    pub tls: Vec<SocketAddr>,
+    pub ws: Vec<SocketAddr>,
+    pub wss: Vec<SocketAddr>,
+    pub advertised: Option<IpAddr>,
     pub domain: String,
     pub digest_sha256: bool,
+    pub session_expires_s: Option<u64>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub client_ca: Option<PathBuf>,
+    pub client_required: bool,
+    pub trust: Option<PathBuf>,
+    pub ws_origins: Vec<String>,
+    pub defence: Defence,
 }
 
 impl Default for Sip {
     fn default() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 5060));
-        Self { udp: vec![loopback], tcp: vec![loopback], domain: "baton.localhost".into(), digest_sha256: false }
+        Self {
+            udp: vec![loopback],
+            tcp: vec![loopback],
+            tls: Vec::new(),
+            ws: Vec::new(),
+            wss: Vec::new(),
+            advertised: None,
+            domain: "baton.localhost".into(),
+            digest_sha256: false,
+            session_expires_s: None,
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_required: false,
+            trust: None,
+            ws_origins: Vec::new(),
+            defence: Defence::default(),
+        }
     }
+}
+
+/// `[sip.defence]`: what one source may do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defence {
+    pub trusted: Vec<String>,
+    pub messages_per_s: Option<u32>,
+    pub connections_per_s: Option<u32>,
+    pub failures: Option<u32>,
+    pub window_s: Option<u64>,
+    pub ban_s: Option<u64>,
 }
 
 /// `[media]`

@@ -26,6 +26,12 @@ pub enum Request {
     List {
         answer: oneshot::Sender<Vec<(String, AgentState)>>,
     },
+    /// An agent takes calls again, or takes none. In answer the state they are in now; `None`: no such agent.
+    Set {
+        extension: String,
+        ready: bool,
+        answer: oneshot::Sender<Option<AgentState>>,
+    },
     Answered {
         extension: String,
     },
@@ -76,6 +82,14 @@ fn handle(pool: &mut Pool, now: Instant, request: Request) {
         }
         Request::List { answer } => {
             let _ = answer.send(pool.states());
+        }
+        Request::Set { extension, ready, answer } => {
+            if ready {
+                pool.ready(now, &extension);
+            } else {
+                pool.pause(&extension);
+            }
+            let _ = answer.send(pool.state(&extension));
         }
         Request::Answered { extension } => pool.answered(&extension),
         Request::Talking { extension } => pool.talking(&extension),

@@ -4,7 +4,7 @@
 
 use baton_call::record::CallRecord;
 use baton_store::{CallRow, Store};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
 
@@ -15,10 +15,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Starts the writer for one call.
-    pub fn open(store: Store) -> Self {
+    /// Starts the writer for one call; whoever follows `changes` is told too.
+    pub fn open(store: Store, changes: broadcast::Sender<String>) -> Self {
         let (latest, versions) = watch::channel(None);
-        Self { latest, writer: tokio::spawn(write(store, versions)) }
+        Self { latest, writer: tokio::spawn(write(store, versions, changes)) }
     }
 
     /// Has `record` written, after what is being written now.
@@ -52,7 +52,7 @@ fn row(record: &CallRecord) -> Result<CallRow, serde_json::Error> {
     })
 }
 
-async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>) {
+async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>, changes: broadcast::Sender<String>) {
     loop {
         let open = versions.changed().await.is_ok();
         let row = versions.borrow_and_update().clone();
@@ -62,10 +62,18 @@ async fn write(store: Store, mut versions: watch::Receiver<Option<CallRow>>) {
             while let Err(e) = store.save_call(&row).await {
                 tries += 1;
                 warn!(call_id = row.call_id, error = %e, tries, "the call record could not be written; trying again");
-                if open || tries == 5 {
+                if open {
+                    break;
+                }
+                if tries == 5 {
+                    // The log is the last place that can keep it.
+                    error!(call_id = row.call_id, record = row.json, "the call record stays unwritten");
                     break;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(200 << tries)).await;
+            }
+            if tries == 0 && changes.receiver_count() > 0 {
+                let _ = changes.send(row.json); // an error means that the last reader has just gone
             }
         }
         if !open {

@@ -1,132 +1,217 @@
-//! Counters and the Prometheus text they become. Names carry the prefix `baton_` and base units.
+//! What the process counts, as Prometheus reads it. Names carry the prefix `baton_` and base units. Control plane only:
+//! nothing here is touched by a media thread.
 
-use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_call::record::CallRecord;
+use baton_media::MediaCounters;
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
 
-/// The process's counters. Control plane only: nothing here is touched by a media thread.
-#[derive(Default)]
+/// Upper bounds of the latency histograms, in seconds.
+const BOUNDS: [f64; 10] = [0.02, 0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 1.5, 2.0, 5.0];
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct End {
+    cause: String,
+    disposition: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Escalation {
+    trigger: String,
+    outcome: &'static str,
+}
+
+/// The process's counters.
 pub struct Metrics {
-    calls_total: AtomicU64,
-    calls_refused: AtomicU64,
+    calls: Counter,
+    refused: Counter,
+    /// Events dropped because a call's inbox was full.
     pub call_events_lost: Arc<AtomicU64>,
-    finished: Mutex<Finished>,
+    finished: Family<End, Counter>,
+    transfers: Family<Escalation, Counter>,
+    reply: Histogram,
+    trigger_to_ring: Histogram,
+    answer_to_briefing: Histogram,
+    accept_to_two_way: Histogram,
+    registry: Registry,
 }
 
-#[derive(Default)]
-struct Finished {
-    by: std::collections::BTreeMap<(String, String), u64>,
-    transfers: std::collections::BTreeMap<(String, &'static str), u64>,
-    latencies: [Histogram; 4],
-}
-
-const LATENCIES: [&str; 4] = ["reply", "trigger_to_ring", "answer_to_briefing", "accept_to_two_way"];
-const BOUNDS_MS: [u64; 10] = [20, 50, 100, 150, 300, 600, 1_000, 1_500, 2_000, 5_000];
-
-#[derive(Default)]
-struct Histogram {
-    buckets: [u64; BOUNDS_MS.len()],
-    count: u64,
-    sum_ms: u64,
-}
-
-impl Histogram {
-    fn observe(&mut self, ms: u64) {
-        self.count += 1;
-        self.sum_ms += ms;
-        for (bucket, bound) in self.buckets.iter_mut().zip(BOUNDS_MS) {
-            *bucket += u64::from(ms <= bound);
-        }
-    }
+/// What is asked of the rooms when Prometheus comes, and counted nowhere else.
+pub struct Now {
+    pub calls_live: usize,
+    pub outbox_depth: u64,
+    pub media: MediaCounters,
+    pub sip: baton_sip::Counters,
+    pub sizes: baton_sip::Sizes,
 }
 
 impl Metrics {
+    pub fn new() -> Self {
+        let latency = || Histogram::new(BOUNDS);
+        let mut metrics = Self {
+            calls: Counter::default(),
+            refused: Counter::default(),
+            call_events_lost: Arc::default(),
+            finished: Family::default(),
+            transfers: Family::default(),
+            reply: latency(),
+            trigger_to_ring: latency(),
+            answer_to_briefing: latency(),
+            accept_to_two_way: latency(),
+            registry: Registry::with_prefix("baton"),
+        };
+        let to = &mut metrics.registry;
+        to.register("calls", "Calls taken since start", metrics.calls.clone());
+        to.register("calls_refused", "Calls refused for want of a port or a common codec", metrics.refused.clone());
+        to.register("calls_finished", "Calls over, by technical cause and business outcome", metrics.finished.clone());
+        to.register("transfers", "Escalations, by trigger and outcome", metrics.transfers.clone());
+        for (name, help, histogram) in [
+            ("reply", "End of the caller's words to the first packet of the reply", &metrics.reply),
+            ("trigger_to_ring", "Decision to escalate to the first agent's phone ringing", &metrics.trigger_to_ring),
+            ("answer_to_briefing", "Agent's answer to the first briefing packet", &metrics.answer_to_briefing),
+            ("accept_to_two_way", "Acceptance to live audio both ways", &metrics.accept_to_two_way),
+        ] {
+            to.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        }
+        metrics
+    }
+
     /// A call was taken.
     pub fn taken(&self) {
-        self.calls_total.fetch_add(1, Ordering::Relaxed);
+        self.calls.inc();
     }
 
     /// A call was refused.
     pub fn refused(&self) {
-        self.calls_refused.fetch_add(1, Ordering::Relaxed);
+        self.refused.inc();
     }
 
     /// Counts a finished call.
     pub fn finished(&self, record: &CallRecord) {
-        let Ok(mut finished) = self.finished.lock() else { return };
         let cause = record.termination.as_ref().map_or("unknown".into(), |t| t.cause.clone());
-        *finished.by.entry((cause, record.disposition.clone().unwrap_or_default())).or_default() += 1;
+        let disposition = record.disposition.clone().unwrap_or_default();
+        self.finished.get_or_create(&End { cause, disposition }).inc();
         if let Some(trigger) = &record.trigger {
             let outcome = if record.bridged_at.is_some() { "joined" } else { "not_joined" };
-            *finished.transfers.entry((trigger.to_string(), outcome)).or_default() += 1;
+            self.transfers.get_or_create(&Escalation { trigger: trigger.to_string(), outcome }).inc();
         }
         let ms = &record.latency_ms;
-        for reply in &ms.reply {
-            finished.latencies[0].observe(*reply);
-        }
-        for (i, value) in [ms.trigger_to_ring, ms.answer_to_briefing, ms.accept_to_two_way].into_iter().enumerate() {
-            if let Some(value) = value {
-                finished.latencies[i + 1].observe(value);
+        let seen = |histogram: &Histogram, ms: Option<u64>| {
+            if let Some(ms) = ms {
+                histogram.observe(ms as f64 / 1_000.0);
             }
-        }
+        };
+        ms.reply.iter().for_each(|reply| seen(&self.reply, Some(*reply)));
+        seen(&self.trigger_to_ring, ms.trigger_to_ring);
+        seen(&self.answer_to_briefing, ms.answer_to_briefing);
+        seen(&self.accept_to_two_way, ms.accept_to_two_way);
     }
 
-    /// The text a Prometheus server scrapes.
-    pub fn text(&self, live: usize, outbox_depth: u64) -> String {
+    /// The text a Prometheus server scrapes (OpenMetrics 1.0).
+    pub fn text(&self, now: &Now) -> Result<String, std::fmt::Error> {
         let mut out = String::new();
-        let mut counter = |name: &str, kind: &str, help: &str, value: u64| {
-            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
-        };
-        counter("baton_calls_live", "gauge", "Calls in progress.", live as u64);
-        counter("baton_calls_total", "counter", "Calls taken since start.", self.calls_total.load(Ordering::Relaxed));
-        counter(
-            "baton_calls_refused_total",
-            "counter",
-            "Calls refused for want of a port, speech or while draining.",
-            self.calls_refused.load(Ordering::Relaxed),
-        );
-        counter(
-            "baton_call_events_lost_total",
-            "counter",
-            "Events dropped because a call's inbox was full.",
-            self.call_events_lost.load(Ordering::Relaxed),
-        );
-        counter("baton_crm_outbox_depth", "gauge", "CRM writes not yet acknowledged.", outbox_depth);
-        if let Ok(finished) = self.finished.lock() {
-            let _ = writeln!(
-                out,
-                "# HELP baton_calls_finished_total Calls over, by technical cause and business outcome.\n# TYPE baton_calls_finished_total counter"
-            );
-            for ((cause, disposition), n) in &finished.by {
-                let _ =
-                    writeln!(out, "baton_calls_finished_total{{cause=\"{cause}\",disposition=\"{disposition}\"}} {n}");
-            }
-            let _ = writeln!(
-                out,
-                "# HELP baton_transfers_total Escalations, by trigger and outcome.\n# TYPE baton_transfers_total counter"
-            );
-            for ((trigger, outcome), n) in &finished.transfers {
-                let _ = writeln!(out, "baton_transfers_total{{trigger=\"{trigger}\",outcome=\"{outcome}\"}} {n}");
-            }
-            for (name, histogram) in LATENCIES.iter().zip(&finished.latencies) {
-                let _ = writeln!(
-                    out,
-                    "# HELP baton_{name}_seconds As in the call record's latency_ms.\n# TYPE baton_{name}_seconds histogram"
-                );
-                for (n, bound) in histogram.buckets.iter().zip(BOUNDS_MS) {
-                    let _ = writeln!(out, "baton_{name}_seconds_bucket{{le=\"{}\"}} {n}", bound as f64 / 1_000.0);
-                }
-                let _ = writeln!(
-                    out,
-                    "baton_{name}_seconds_bucket{{le=\"+Inf\"}} {0}\nbaton_{name}_seconds_sum {1}\nbaton_{name}_seconds_count {0}",
-                    histogram.count,
-                    histogram.sum_ms as f64 / 1_000.0
-                );
-            }
+        text::encode_registry(&mut out, &self.registry)?;
+        text::encode_registry(&mut out, &self.asked(now))?;
+        text::encode_eof(&mut out)?;
+        Ok(out)
+    }
+
+    /// What the rooms say at this moment.
+    fn asked(&self, now: &Now) -> Registry {
+        let mut to = Registry::with_prefix("baton");
+        let (media, sip, sizes) = (&now.media, &now.sip, &now.sizes);
+        for (name, help, value) in [
+            ("calls_live", "Calls in progress", now.calls_live as u64),
+            ("crm_outbox_depth", "CRM writes not yet acknowledged", now.outbox_depth),
+            ("sip_transactions", "Client and server transactions in memory", sizes.transactions as u64),
+            ("sip_dialogs", "Dialogs in memory", sizes.dialogs as u64),
+            ("sip_legs", "Legs in memory", sizes.legs as u64),
+            ("sip_registrations", "Registered contacts", sizes.bindings as u64),
+            ("sip_connections", "Stream connections", sip.connections as u64),
+            ("sip_banned", "Sources banned now", sip.banned as u64),
+            ("media_worst_tick_late_microseconds", "Worst lateness of a media tick", media.worst_late_us),
+        ] {
+            to.register(name, help, ConstGauge::<u64>::new(value));
         }
-        out
+        for (name, help, value) in [
+            (
+                "call_events_lost",
+                "Events dropped because a call's inbox was full",
+                self.call_events_lost.load(Ordering::Relaxed),
+            ),
+            ("sip_dropped", "Datagrams dropped because the front end did not keep up", sip.dropped),
+            ("sip_limited", "Messages and connections of sources that sent too many", sip.limited),
+            ("sip_shed", "Requests answered 503 before any state was made", sip.shed),
+            ("sip_failures", "Failed registrations and calls counted against their source", sip.failures),
+            ("sip_ignored", "Messages of banned sources", sip.ignored),
+            ("sip_bans", "Bans", sip.bans),
+            ("media_ticks", "Media ticks that ran", media.ticks),
+            ("media_ticks_late", "Media ticks that ran 5 ms late or more", media.ticks_late),
+            ("media_malformed", "Datagrams that were no RTP or RTCP", media.malformed),
+            ("media_strays", "Datagrams from others than the leg's peer", media.strays),
+            ("media_tap_overruns", "Frames that speech-to-text was too slow to take", media.tap_overruns),
+            ("media_events_lost", "Media events that nobody took in time", media.events_lost),
+            ("media_send_failures", "Datagrams the system did not take", media.send_failures),
+        ] {
+            to.register(name, help, ConstCounter::<u64>::new(value));
+        }
+        process(&mut to);
+        to
+    }
+}
+
+/// CPU time and memory of this process, from `/proc`; left out where there is none.
+fn process(to: &mut Registry) {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the name in field 2 may hold spaces, not a closing bracket last.
+    let ticks = read("/proc/self/stat").and_then(|stat| {
+        let fields: Vec<u64> = stat.rsplit_once(')')?.1.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+        Some(fields.get(10)? + fields.get(11)?)
+    });
+    if let Some(ticks) = ticks {
+        to.register("process_cpu_seconds", "User and system time", ConstCounter::new(ticks as f64 / 100.0));
+    }
+    let resident = read("/proc/self/status")
+        .and_then(|s| s.lines().find_map(|l| l.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok()));
+    if let Some(kib) = resident {
+        to.register("process_resident_memory_bytes", "Resident memory", ConstGauge::<u64>::new(kib * 1_024));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_named_as_prometheus_wants_it() {
+        let metrics = Metrics::new();
+        metrics.taken();
+        metrics.reply.observe(0.7);
+        metrics.transfers.get_or_create(&Escalation { trigger: "distress".into(), outcome: "joined" }).inc();
+        let now = Now {
+            calls_live: 2,
+            outbox_depth: 0,
+            media: MediaCounters::default(),
+            sip: Default::default(),
+            sizes: Default::default(),
+        };
+        let text = metrics.text(&now).unwrap();
+        for line in [
+            "baton_calls_total 1",
+            "baton_calls_live 2",
+            "baton_reply_seconds_bucket{le=\"1.0\"} 1",
+            "baton_transfers_total{trigger=\"distress\",outcome=\"joined\"} 1",
+            "# EOF",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(text.contains("baton_process_resident_memory_bytes "));
     }
 }

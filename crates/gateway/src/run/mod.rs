@@ -12,7 +12,7 @@ mod secrets;
 mod shared;
 mod speech;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,18 +21,21 @@ use std::time::Duration;
 use baton_agents::Pool;
 use baton_crm::{Crm, Embedded, Outbox};
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
-use baton_sip::{Listen, SipCommand, SipConfig, SipEvent, Transport};
+use baton_sip::{SipCommand, SipConfig, SipEvent};
 use baton_store::Store;
 use dashmap::DashMap;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tracing::{info, warn};
 
 use crate::cli::{refuse, say};
 use crate::config::{Config, Secret};
 use call_task::Arrival;
 use shared::{CallEvent, Shared};
+
+/// How long the outbox may take at the end.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start. Each says what to do next.
 #[derive(Debug, thiserror::Error)]
@@ -57,15 +60,15 @@ pub enum StartError {
     Runtime(std::io::Error),
 }
 
-/// Runs the gateway until it is told to end.
-pub fn main(config: Config) -> ExitCode {
+/// Runs the gateway until it is told to end. `file` is where `config` came from; `None` is the embedded default.
+pub fn main(config: Config, file: Option<PathBuf>) -> ExitCode {
     log(&config);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return refuse(&StartError::Runtime(e)),
     };
     match runtime.block_on(Gateway::start(config)) {
-        Ok(gateway) => runtime.block_on(gateway.run()),
+        Ok(gateway) => runtime.block_on(gateway.run(file.as_deref())),
         Err(e) => refuse(&e),
     }
 }
@@ -132,7 +135,10 @@ impl Gateway {
             desk,
             hold_music,
             codecs: config.media.codecs.clone(),
-            metrics: metrics::Metrics::default(),
+            domain: config.sip.domain.clone(),
+            api: config.http,
+            metrics: metrics::Metrics::new(),
+            changes: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
             by_media: DashMap::new(),
             live: DashMap::new(),
@@ -156,9 +162,9 @@ impl Gateway {
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
-    async fn run(mut self) -> ExitCode {
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-        else {
+    async fn run(mut self, file: Option<&Path>) -> ExitCode {
+        let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+        let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = signals else {
             return refuse(&"cannot listen for signals");
         };
         let mut check = tokio::time::interval(Duration::from_millis(100));
@@ -171,14 +177,23 @@ impl Gateway {
                 Some(()) = self.drain_asked.recv() => self.drain(),
                 _ = terminate.recv() => self.on_signal(),
                 _ = interrupt.recv() => self.on_signal(),
+                _ = hangup.recv() => self.reload(file),
                 _ = check.tick(), if self.draining.load(Ordering::Relaxed) => {
                     if self.shared.live.is_empty() {
                         info!("all calls are over");
-                        return ExitCode::SUCCESS;
+                        return self.end().await;
                     }
                 }
             }
         }
+    }
+
+    /// What is still to be sent gets a moment; what remains is sent at the next start.
+    async fn end(self) -> ExitCode {
+        if !self.shared.outbox.flush(LAST_WRITES).await {
+            warn!("not everything reached the CRM; it is kept and sent at the next start");
+        }
+        ExitCode::SUCCESS
     }
 
     fn on_signal(&self) {
@@ -192,6 +207,32 @@ impl Gateway {
         }
     }
 
+    /// Reads the flows, triggers, briefings and TLS files again; live calls keep the ones they began with. A config with faults changes
+    /// nothing. What else is in the file takes a restart.
+    fn reload(&mut self, file: Option<&Path>) {
+        match crate::config::load(file) {
+            Ok(new) => {
+                if let Err(e) = self.shared.sip.reload_tls() {
+                    warn!(error = %e, "the certificate in use stays");
+                }
+                let mut kept = Vec::new();
+                for (number, flow) in new.dids {
+                    match self.config.dids.get_mut(&number) {
+                        Some(old) => *old = flow,
+                        None => kept.push(number),
+                    }
+                }
+                if !kept.is_empty() {
+                    warn!(?kept, "new numbers are answered after a restart");
+                }
+                let prompts = self.config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>();
+                self.shared.speech.preload(&prompts);
+                info!("flows, triggers, briefings and certificates are read again; new calls follow them");
+            }
+            Err(faults) => warn!("the config has faults, the one in use stays:\n{faults}"),
+        }
+    }
+
     fn drain(&self) {
         info!(live = self.shared.live.len(), "draining: no new calls, live calls finish");
         self.draining.store(true, Ordering::Relaxed);
@@ -200,7 +241,7 @@ impl Gateway {
 
     fn on_sip(&self, event: SipEvent) {
         match event {
-            SipEvent::Incoming { leg, from, to, sdp, source, .. } => {
+            SipEvent::Incoming { leg, from, to, sdp, source, details, .. } => {
                 let Some(flow) = self.config.dids.get(&to.user) else {
                     self.shared.sip_send(SipCommand::Reject { leg, code: 404, reason: Some("no such number".into()) });
                     return;
@@ -208,7 +249,8 @@ impl Gateway {
                 let arrival = Arrival {
                     leg,
                     call_id: records::new_call_id(),
-                    from: from.asserted.clone().unwrap_or(from.user),
+                    // Who withholds their number is nobody to look up (RFC 3323).
+                    from: if details.anonymous { String::new() } else { from.asserted.unwrap_or(from.user) },
                     to: to.user,
                     trunk: source.ip().to_string(),
                     offer: sdp,
@@ -283,17 +325,18 @@ fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
 }
 
 fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
-    let listen = |addrs: &[std::net::SocketAddr], transport| {
-        addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>()
-    };
-    let mut all = listen(&config.udp, Transport::Udp);
-    all.extend(listen(&config.tcp, Transport::Tcp));
+    let sip = config.sip.clone();
     SipConfig {
-        listen: all,
-        domain: config.domain.clone(),
-        sha256: config.digest_sha256,
+        listen: sip.listen,
+        advertised: sip.advertised,
+        sha256: sip.digest_sha256,
+        session_expires: sip.session_expires,
+        tls: sip.tls,
+        ws_origins: sip.ws_origins,
+        defence: sip.defence,
+        extensions: passwords.sip_extensions(&sip.domain),
+        domain: sip.domain,
         user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
-        extensions: passwords.sip_extensions(&config.domain),
         numbers: config.dids.keys().cloned().collect(),
         ..SipConfig::default()
     }
@@ -302,11 +345,8 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
 fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
     let mut text = String::from("baton is ready\n");
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
-    for addr in &config.udp {
-        line("SIP", format!("udp {addr}"));
-    }
-    for addr in &config.tcp {
-        line("SIP", format!("tcp {addr}"));
+    for listen in &config.sip.listen {
+        line("SIP", format!("{} {}", listen.transport, listen.bind));
     }
     line("RTP", format!("{} ports {}-{}", config.media.bind, config.media.ports.0, config.media.ports.1));
     for (number, flow) in &config.dids {
@@ -314,7 +354,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             "call",
             format!(
                 "sip:{number}@{} (flow {})",
-                config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string),
+                config.sip.listen.first().map_or_else(String::new, |l| l.bind.to_string()),
                 flow.name()
             ),
         );
@@ -328,7 +368,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             ),
             _ => "password as configured".into(),
         };
-        line("register", format!("{}@{}, {password}", extension.number, config.domain));
+        line("register", format!("{}@{}, {password}", extension.number, config.sip.domain));
     }
     if let Some(addr) = config.http {
         line("API", format!("http://{addr}/api/v1/calls"));

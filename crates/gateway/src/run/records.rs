@@ -9,7 +9,7 @@ use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
 use baton_intake::{Action, ActionResult, ContactView, OrderView};
 use baton_media::{LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
-use baton_sip::{LegId, SipCommand};
+use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
 use tracing::{error, info, warn};
 
@@ -105,8 +105,9 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
     });
 }
 
-/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here.
-pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
+/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here. Returns when the outbox has it:
+/// from then on it is not lost.
+pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
     let case = CaseWrite {
         key: format!("{}:end", record.call_id),
         call_id: record.call_id.clone(),
@@ -124,13 +125,11 @@ pub fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         ended_at: record.ended_at.map(|t| t.0),
         bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
+        ..CaseWrite::default()
     };
-    let shared = Arc::clone(shared);
-    tokio::spawn(async move {
-        if let Err(e) = shared.outbox.enqueue(&case).await {
-            error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
-        }
-    });
+    if let Err(e) = shared.outbox.enqueue(&case).await {
+        error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
+    }
 }
 
 fn contact(person: Person, matched_by: &str) -> ContactView {
@@ -192,15 +191,24 @@ pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
     };
     info!(leg = leg.0, text, "ending a leg");
     if answered {
-        SipCommand::Bye { leg, reason: Some(reason(code, text)) }
+        SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) }
     } else {
         SipCommand::Reject { leg, code: if code == 200 { 480 } else { code }, reason: Some(text.into()) }
     }
 }
 
-/// A Reason header's value (RFC 3326).
-pub fn reason(code: u16, text: &str) -> String {
-    format!("SIP;cause={code};text=\"{}\"", text.replace(['"', '\\', '\r', '\n'], " "))
+/// Header fields of the agent's INVITE: which case it is, and where a screen may read it (RFC 7433, RFC 3261 §20.9); who calls
+/// (RFC 3325).
+pub fn agent_headers(record: &CallRecord, domain: &str, api: Option<std::net::SocketAddr>) -> Vec<(String, String)> {
+    let url = api.map(|addr| format!("http://{addr}/api/v1/calls/{}", record.call_id)).unwrap_or_default();
+    let (user, display) = caller_identity(record);
+    let mut headers =
+        vec![("X-Baton-Call-ID".to_owned(), record.call_id.clone()), fields::user_to_user(&record.call_id, &url)];
+    if !user.is_empty() {
+        headers.push(fields::asserted_identity(&user, domain, display.as_deref()));
+    }
+    headers.extend(fields::call_info(&url, "info"));
+    headers
 }
 
 /// What the agent's phone shows: the caller, by name if it is known.

@@ -12,7 +12,7 @@ use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
 use baton_speech::{HearEvent, Speech, Spoken};
 use baton_store::Store;
 use dashmap::DashMap;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 use tracing::warn;
 
 use super::desk::{self, Desk};
@@ -76,7 +76,13 @@ pub struct Shared {
     pub desk: Desk,
     pub hold_music: Clip,
     pub codecs: Vec<Codec>,
+    /// The host of our own addresses.
+    pub domain: String,
+    /// Where the API answers.
+    pub api: Option<std::net::SocketAddr>,
     pub metrics: Metrics,
+    /// Records as they change, for who follows along.
+    pub changes: broadcast::Sender<String>,
     /// SIP leg → the call that owns it.
     pub by_leg: DashMap<LegId, Inbox>,
     /// Media leg → the call that owns it, and which of its legs it is.

@@ -8,6 +8,7 @@ use crate::raw::SlotKind;
 use crate::understand::codes::{self, Code, Pattern, Surety};
 use crate::understand::money;
 use crate::understand::names::{self, ThirdParty};
+use crate::understand::near::nearest;
 use crate::understand::phrase::best;
 use crate::understand::words::{Word, words};
 use crate::understand::{lexicon, numbers};
@@ -192,6 +193,13 @@ impl Intake {
 
     fn take_number(&mut self, heard: &Heard, gained: &mut Gained) {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return };
+        let confirms = matches!(&self.focus, Focus::Confirm { slot: s, .. } if *s == slot);
+        if confirms
+            && lexicon::answer(&heard.words) == Some(false)
+            && let Some(guess) = self.guess.take()
+        {
+            self.not_meant.insert(guess);
+        }
         let asked = self.asks_for(SlotKind::Number) || matches!(self.focus, Focus::Letter { .. } | Focus::Offer { .. });
         let confirming = matches!(&self.focus, Focus::Confirm { slot: s, .. } if *s == slot);
         let before = match &self.focus {
@@ -216,6 +224,7 @@ impl Intake {
         if confirming && let Some(yes) = answer {
             gained.any = true;
             if yes {
+                self.guess = None;
                 self.form.confirm(&slot);
             } else {
                 self.renew.insert(slot.clone());
@@ -257,6 +266,7 @@ impl Intake {
             Some(k) if k.value == code.value => {
                 gained.any = true;
                 if asked {
+                    self.guess = None;
                     self.form.confirm(slot);
                 }
                 return;
@@ -267,6 +277,7 @@ impl Intake {
             return;
         }
         gained.any = true;
+        self.guess = (code.surety == Surety::Near).then(|| code.value.clone());
         if code.open_letters {
             // The caller may mean the letter they gave before: "no, one zero four three".
             let prefix: String = known.map(|k| k.value).unwrap_or_default();
@@ -304,6 +315,9 @@ impl Intake {
     pub(super) fn match_number(&mut self) {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return };
         let Some(value) = self.form.slots().get(&slot).cloned() else { return };
+        if self.guess.as_ref() == Some(&value.value) {
+            return;
+        }
         let own = self.own_orders().find(|o| same_code(&o.number, &value.value)).map(|o| o.number.clone());
         if let Some(number) = own {
             self.form.set(&slot, number, value.source, true);
@@ -311,7 +325,7 @@ impl Intake {
     }
 
     pub(super) fn own_orders(&self) -> impl Iterator<Item = &crate::api::OrderView> {
-        self.contact.iter().filter(|_| !self.stranger).flat_map(|c| &c.orders)
+        self.contact().into_iter().flat_map(|c| &c.orders)
     }
 
     fn find_number(&self, words: &[Word], asked: bool) -> Option<Match> {
@@ -344,13 +358,27 @@ impl Intake {
                 .iter()
                 .any(|w| matches!(w.norm.as_str(), "order" | "number" | "reference" | "confirmation"));
             let phone_like = run.digits().len() >= 7;
+            let near = self.near(&run).filter(|_| asked || named || !run.letters().is_empty());
             for code in run.codes(&slot.patterns, (asked || named) && !phone_like) {
                 if best.as_ref().is_none_or(|b| code.surety > b.code.surety) {
                     best = Some(Match { code, on_record: false });
                 }
             }
+            // A number of the caller's own is likelier than one that a pattern makes up.
+            if let Some(value) = near
+                && best.as_ref().is_none_or(|b| b.code.surety < Surety::Exact)
+            {
+                let code = Code { value, surety: Surety::Near, open_letters: false, start: run.start, end: run.end };
+                return Some(Match { code, on_record: false });
+            }
         }
         best
+    }
+
+    /// The caller's own order that a run may have been meant for.
+    fn near(&self, run: &codes::Run) -> Option<String> {
+        let own = self.own_orders().map(|o| o.number.as_str()).filter(|n| !self.not_meant.contains(*n));
+        nearest(run, own).map(str::to_owned)
     }
 
     fn take_phone(&mut self, heard: &Heard, gained: &mut Gained) {

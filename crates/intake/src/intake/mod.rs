@@ -25,6 +25,7 @@ use crate::raw::SlotKind;
 use crate::template::Template;
 use crate::understand::codes::Pattern;
 use crate::understand::phrase::best;
+use crate::understand::repeats::{sentences_once, words_once};
 use crate::understand::words::{Gap, words};
 use crate::understand::{lexicon, names};
 use listen::Heard;
@@ -61,6 +62,8 @@ pub struct Intake {
     renew: BTreeSet<String>,
     /// Known orders that the caller does not mean.
     not_meant: BTreeSet<String>,
+    /// A number of the caller's own record that was taken for one heard slightly wrong; theirs once they say so.
+    guess: Option<String>,
     silent: usize,
     unmatched: usize,
     person_requests: usize,
@@ -137,6 +140,7 @@ impl Intake {
             asked: BTreeMap::new(),
             renew: BTreeSet::new(),
             not_meant: BTreeSet::new(),
+            guess: None,
             silent: 0,
             unmatched: 0,
             person_requests: 0,
@@ -177,7 +181,8 @@ impl Intake {
         if let Some(over) = &self.over {
             return over.clone();
         }
-        let heard = Heard { words: words(text), text: text.trim().to_owned(), confidence };
+        let text = sentences_once(text);
+        let heard = Heard { words: words_once(words(&text)), text, confidence };
         let words = &heard.words;
         if lexicon::is_noise(words) && lexicon::answer(words).is_none() {
             return self.missed(&heard);
@@ -300,10 +305,16 @@ impl Intake {
         &self.attempts
     }
 
-    /// The CRM's person that this call is about: whose number it is, or whose order was looked up. `None` once the caller
-    /// said that they are someone else.
+    /// The CRM's person that this call is about: whose number it is, or whose order was looked up, also when someone else
+    /// calls for them. `None` once the caller said that they are someone else and call for themselves.
     pub fn contact(&self) -> Option<&ContactView> {
-        self.contact.as_ref().filter(|_| !self.stranger)
+        self.contact.as_ref().filter(|c| !self.stranger || self.is_for(c))
+    }
+
+    /// Whether the caller speaks for `contact`.
+    fn is_for(&self, contact: &ContactView) -> bool {
+        self.account_holder() == Some(false)
+            && self.form.text("holder_name").is_some_and(|holder| names::same(holder, &contact.name))
     }
 
     /// Whether the caller is the account holder; `None` when that was not settled.

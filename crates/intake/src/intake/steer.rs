@@ -337,6 +337,7 @@ impl Intake {
         let compiled = flow.slot(slot)?;
         if compiled.kind == SlotKind::PersonName
             && !self.stranger
+            && self.account_holder() != Some(false)
             && let Some(contact) = &self.contact
         {
             self.focus = Focus::Identity;
@@ -356,7 +357,8 @@ impl Intake {
         *times += 1;
         let first = *times == 1;
         self.focus = Focus::Slot(slot.to_owned());
-        let stranger = compiled.kind == SlotKind::PersonName && self.stranger && first;
+        let stranger =
+            compiled.kind == SlotKind::PersonName && first && (self.stranger || self.account_holder() == Some(false));
         Some(if short && first {
             compiled.ask_short.clone()
         } else if stranger {

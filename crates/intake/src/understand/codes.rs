@@ -21,6 +21,8 @@ enum Element {
 /// How surely a code was heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Surety {
+    /// Not as heard: the number on the caller's record that it is nearest to.
+    Near,
     /// Only the digits; the letters come from the pattern or the caller's record.
     DigitsOnly,
     /// A letter was guessed from a word that sounds like it.
@@ -47,7 +49,7 @@ pub struct Code {
 /// A run of letters and digits that an utterance spells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    atoms: Vec<Atom>,
+    pub(super) atoms: Vec<Atom>,
     /// Index of its first word.
     pub start: usize,
     /// One past its last word.
@@ -55,10 +57,10 @@ pub struct Run {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Atom {
-    main: char,
+pub(super) struct Atom {
+    pub(super) main: char,
     /// What it may be instead: 8 for A, 0 for O.
-    alt: Option<char>,
+    pub(super) alt: Option<char>,
     /// A letter guessed from a word.
     weak: bool,
     /// Part of a word of several letters, which only stands for letters that a pattern names.
@@ -431,7 +433,7 @@ fn nato(word: &str) -> Option<char> {
 }
 
 /// Letters and digits whose names are confused on an 8 kHz line.
-fn sound_alike(a: char, b: char) -> bool {
+pub(super) fn sound_alike(a: char, b: char) -> bool {
     const GROUPS: [&str; 8] = ["BCDEGPTVZ3", "AJKH8", "FSX", "MN", "IY", "QUW", "O0", "LR"];
     a == b || GROUPS.iter().any(|g| g.contains(a) && g.contains(b))
 }

@@ -5,6 +5,8 @@ pub mod codes;
 pub mod lexicon;
 pub mod money;
 pub mod names;
+pub mod near;
 pub mod numbers;
 pub mod phrase;
+pub mod repeats;
 pub mod words;

@@ -2,29 +2,44 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use tracing::{debug, info};
 
 use super::dialog::Dialog;
+use super::reliable::Settled;
 use super::requests::{body_acceptable, capabilities};
 use super::transactions::{T1, T2, TIMEOUT, TxId};
 use super::{Core, Deadline, Leg, LegTimer, Phase, Unacked};
 use crate::api::{EndCause, LegId, Party, SipEvent};
+use crate::details::{self, CallDetails, Replaces};
 use crate::flow::Flow;
 use crate::wire::{self, HeaderName, Message, Method, Request, Response};
 
 impl Core {
     /// An INVITE outside of any dialog.
     pub(super) fn on_invite(&mut self, now: Instant, flow: Flow, request: &Request) {
-        let called = wire::user_text(&request.uri);
+        let mut called = wire::user_text(&request.uri);
         let full = self.legs.len() >= self.config.limits.legs || self.congested;
         if full || self.draining {
             let why = if self.draining { "Draining" } else { "Overloaded" };
             info!(from = %flow.remote, called, why, "call refused with 503");
             return self.reply(flow, request, 503, why, &[(HeaderName::RetryAfter, if full { "5" } else { "60" })]);
         }
-        if !self.config.numbers.iter().any(|n| is_number(n, &called)) {
-            info!(from = %flow.remote, called, "call refused with 404: no such number");
+        let Ok(trunk) = self.trunk_of(now, flow, request) else { return };
+        let mut from = caller(request);
+        if let Some(t) = trunk.and_then(|t| self.trunks.get(t)) {
+            (called, from.user) = t.heard(&called, &from.user);
+            from.asserted = from.asserted.map(|number| t.config.numbers.normalised(&number));
+        }
+        let replaced = match self.replaced_by(request) {
+            Ok(leg) => leg,
+            Err(code) => {
+                info!(from = %flow.remote, called, code, "call refused: it replaces none of ours");
+                return self.reply(flow, request, code, "Replaces", &[]);
+            }
+        };
+        if replaced.is_none() && !self.config.numbers.iter().any(|n| is_number(n, &called)) {
+            info!(from = %flow.remote, called, "call refused with 404: no such number; to take its calls, name it as a DID");
+            self.suspect(now, flow);
             return self.reply(flow, request, 404, "no such number", &[]);
         }
         let sdp = match body_acceptable(request) {
@@ -45,34 +60,63 @@ impl Core {
         };
         self.received_legs += 1;
         let leg = LegId(self.received_legs * 2);
-        let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), Some(leg)) else { return };
+        if let Some(Err(busy)) = trunk.map(|t| self.trunks.admit(now, t, leg)) {
+            info!(from = %flow.remote, called, %busy, "call refused with 503");
+            return self.reply(flow, request, 503, "Trunk limit reached", &[(HeaderName::RetryAfter, "5")]);
+        }
+        let Some(tx) = self.tx.serve(now, request, wire::reply_flow(&request.headers, flow), Some(leg)) else {
+            return self.trunks.release(leg);
+        };
         self.dialogs.insert(tag, leg);
         let phase = Phase::Incoming { tx, offered: sdp.is_some() };
-        self.legs.insert(leg, Leg { dialog: Some(dialog), ..Leg::new(phase, called.clone()) });
+        let peer_updates = super::session::allows_update(&request.headers);
+        self.legs.insert(leg, Leg { dialog: Some(dialog), peer_updates, ..Leg::new(phase, called.clone()) });
         self.respond(now, tx, wire::answer(request, 100, None, None, &self.config.user_agent));
         self.events.push_back(SipEvent::Incoming {
             leg,
             call_id: wire::call_id(&request.headers),
-            from: caller(request),
+            from,
             to: Party { user: called, host: wire::host_text(&request.uri), ..Party::default() },
             sdp,
             source: flow.remote,
             user_agent: wire::text(&request.headers, &HeaderName::UserAgent),
+            details: Box::new(CallDetails {
+                replaces: replaced,
+                trunk: trunk.and_then(|t| Some(self.trunks.get(t)?.config.name.clone())),
+                ..details::of_invite(&request.headers)
+            }),
         });
     }
 
-    pub(super) fn ring(&mut self, now: Instant, leg: LegId) {
-        if let Some((tx, response)) = self.early_answer(leg, 180, None) {
-            self.respond(now, tx, Some(response));
+    /// The leg an INVITE is to take the place of (RFC 3891 §3).
+    fn replaced_by(&mut self, request: &Request) -> Result<Option<LegId>, u16> {
+        let rows = wire::rows(&request.headers, &HeaderName::Replaces);
+        match rows.as_slice() {
+            [] => Ok(None),
+            [value] => self.replaced(&Replaces::parse(value).ok_or(400u16)?).map(Some),
+            _ => Err(400),
         }
     }
 
     pub(super) fn answer_call(&mut self, now: Instant, leg: LegId, sdp: &str) {
+        if !matches!(self.legs.get(&leg), Some(Leg { phase: Phase::Incoming { .. }, .. })) {
+            return debug!(leg = leg.0, "no answer in this state");
+        }
+        let settled = self.settle_reliable(leg, sdp);
+        if matches!(settled, Settled::Wait) {
+            return;
+        }
         let Some((tx, mut response)) = self.early_answer(leg, 200, None) else { return };
         let request = self.tx.pending_request(tx).cloned();
         let Some(state) = self.legs.get_mut(&leg) else { return };
         let Phase::Incoming { offered, .. } = state.phase else { return };
-        let sdp = Self::describe(state, sdp);
+        // What a reliable answer said before stands (RFC 3261 §13.2.1); repeated, it pleases those who want it here.
+        let sdp = match (settled, offered) {
+            (Settled::Describe, _) => Some(Self::describe(state, sdp)),
+            (_, true) => state.described.clone().map(|said| Self::describe(state, &said)),
+            (_, false) => None,
+        };
+        let offered_by_us = !offered && sdp.is_some();
         state.phase = Phase::Up;
         let cseq = request.as_ref().and_then(|r| wire::cseq(&r.headers)).map_or(0, |c| c.sequence);
         for (name, value) in capabilities() {
@@ -83,7 +127,7 @@ impl Core {
         if let Some(request) = request {
             self.accept_session_timer(now, leg, &request.headers, &mut response);
         }
-        self.accept(now, leg, tx, response, &sdp, Pending2xx { cseq, offered_by_us: !offered, initial: true });
+        self.accept(now, leg, tx, response, sdp.as_deref(), Pending2xx { cseq, offered_by_us, initial: true });
     }
 
     pub(super) fn reject(&mut self, now: Instant, leg: LegId, code: u16, reason: Option<&str>) {
@@ -95,7 +139,7 @@ impl Core {
         wire::finish(&mut response.headers, None);
         info!(leg = leg.0, code, reason = reason.unwrap_or_else(|| wire::reason_phrase(code)), "call refused");
         self.respond(now, tx, Some(response));
-        self.forget(leg);
+        self.forget(now, leg);
     }
 
     /// Sends a 2xx to an INVITE or re-INVITE and repeats it until its ACK (RFC 3261 §13.3.1.4).
@@ -105,10 +149,10 @@ impl Core {
         leg: LegId,
         tx: TxId,
         mut response: Response,
-        sdp: &str,
+        sdp: Option<&str>,
         pending: Pending2xx,
     ) {
-        let body = wire::finish(&mut response.headers, Some(sdp));
+        let body = wire::finish(&mut response.headers, sdp);
         response.set_body(body);
         let Some(flow) = self.tx.flow_of(tx) else { return };
         let bytes = Message::Response(response.clone()).to_bytes();
@@ -148,6 +192,7 @@ impl Core {
         if let Some(reason) = state.bye.take() {
             self.say_bye(now, leg, reason, EndCause::Bye);
         }
+        self.try_offer(now, leg);
     }
 
     /// CANCEL ends an INVITE that has no final answer yet; it is answered itself in any case.
@@ -165,8 +210,11 @@ impl Core {
         self.terminate(now, tx, &invite, &tag);
         let Some(leg) = leg else { return };
         match self.legs.get_mut(&leg) {
-            Some(state) if state.reoffer == Some(tx) => state.reoffer = None, // the dialog stands
-            Some(_) => self.end(leg, EndCause::Cancel, wire::text(&cancel.headers, &HeaderName::Reason)),
+            Some(state) if state.reoffer == Some(tx) => {
+                state.reoffer = None; // the dialog stands
+                self.try_offer(now, leg);
+            }
+            Some(_) => self.end(now, leg, EndCause::Cancel, wire::text(&cancel.headers, &HeaderName::Reason)),
             None => {}
         }
     }
@@ -181,8 +229,8 @@ impl Core {
     }
 
     /// An answer to the INVITE of a call that came in and is still open, with all that makes a dialog of it. The body and
-    /// Content-Length of a final answer are still missing.
-    fn early_answer(&self, leg: LegId, code: u16, reason: Option<&str>) -> Option<(TxId, Response)> {
+    /// Content-Length are still missing.
+    pub(super) fn early_answer(&self, leg: LegId, code: u16, reason: Option<&str>) -> Option<(TxId, Response)> {
         let state = self.legs.get(&leg)?;
         let Phase::Incoming { tx, .. } = state.phase else {
             debug!(leg = leg.0, code, "no such answer in this state");
@@ -197,8 +245,7 @@ impl Core {
             wire::push(&mut response.headers, HeaderName::Contact, Self::contact(&state.user, dialog.flow));
         }
         if code < 200 {
-            response.set_body(Bytes::new());
-            wire::finish(&mut response.headers, None);
+            wire::push(&mut response.headers, HeaderName::Allow, wire::ALLOW);
         }
         Some((tx, response))
     }

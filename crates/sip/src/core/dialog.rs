@@ -79,6 +79,12 @@ impl Dialog {
         }
     }
 
+    /// Goes on counting where the early dialog of the same tags had come to.
+    pub fn continues(&mut self, early: &Self) {
+        self.local_cseq = self.local_cseq.max(early.local_cseq);
+        self.remote_cseq = self.remote_cseq.max(early.remote_cseq);
+    }
+
     /// Takes the number of a request of theirs; `false` if it is out of order (RFC 3261 §12.2.2), which is answered 500.
     pub fn accept_cseq(&mut self, sequence: u32) -> bool {
         let in_order = self.remote_cseq.is_none_or(|last| sequence > last);
@@ -97,7 +103,7 @@ impl Dialog {
 
     /// Notes the way the peer last came, where that is the only way to it: a NAT's port or a connection may change.
     pub fn heard_along(&mut self, flow: Flow) {
-        if flow.transport == self.flow.transport && (self.behind_nat || flow.transport == Transport::Tcp) {
+        if flow.transport == self.flow.transport && (self.behind_nat || flow.transport.is_stream()) {
             self.flow = flow;
         }
     }
@@ -165,10 +171,12 @@ pub(crate) fn redirect(flow: Flow, addr: SocketAddr, transport: Transport) -> Fl
         return flow;
     }
     match transport {
-        // A TCP peer's ephemeral port differs from the one in its Contact: same host, same connection.
-        Transport::Tcp if addr.ip() == flow.remote.ip() => flow,
-        Transport::Tcp => Flow { remote: addr, connection: None, ..flow },
         Transport::Udp => Flow { remote: addr, ..flow },
+        // A stream peer's ephemeral port differs from the one in its Contact: same host, same connection. And nobody
+        // connects to a browser.
+        Transport::Ws | Transport::Wss => flow,
+        _ if addr.ip() == flow.remote.ip() => flow,
+        _ => Flow { remote: addr, connection: None, ..flow },
     }
 }
 
@@ -178,7 +186,7 @@ fn route_set(headers: &Headers) -> Vec<String> {
     rows.iter().flat_map(|row| split_routes(row)).collect()
 }
 
-fn split_routes(row: &str) -> Vec<String> {
+pub(super) fn split_routes(row: &str) -> Vec<String> {
     let (mut out, mut depth, mut from) = (Vec::new(), 0usize, 0);
     for (i, c) in row.char_indices() {
         match c {

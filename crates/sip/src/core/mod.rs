@@ -4,19 +4,27 @@
 //! [`Core::poll_output`] and [`Core::poll_event`]. What must always hold: a request is refused without state wherever it
 //! can be; a new call makes no state once the house is full; every table is empty when its calls are over.
 
+mod bans;
 mod calls_in;
 mod calls_out;
 mod dialog;
+mod probe;
+mod refer;
 mod register;
+mod reliable;
+mod reoffer;
 mod requests;
 mod session;
+mod spent;
 mod transactions;
+mod trunks;
 mod within;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,17 +34,25 @@ use sha2::{Digest, Sha256};
 use sipx_sip::{Timer, TuEvent, validate_response};
 use tracing::{debug, info, trace};
 
-use self::calls_out::Placing;
+use self::calls_out::{Draft, Placing};
 use self::dialog::Dialog;
+use self::refer::{Afterlife, Referral, Referring};
+use self::reliable::Reliable;
+use self::reoffer::Offering;
 use self::session::SessionTimer;
-use self::transactions::{Effect, Purpose, Told, Transactions, TxId};
+use self::transactions::{Effect, Purpose, Told, Transactions, TxId, relax};
+use self::trunks::{Attempt, TrunkTimer};
 use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::auth::Verifier;
+use crate::defence::Bans;
+use crate::details::ReferId;
+use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
-use crate::registrar::Registrar;
+use crate::registrar::{Reach, Registrar};
 use crate::sdp::{self, SessionId};
 use crate::timer::TimerQueue;
+use crate::trunk::{TrunkView, Trunks};
 use crate::wire::{self, HeaderName, Message, Request, Response};
 
 /// What the driver is to do.
@@ -51,6 +67,10 @@ pub enum CoreOutput {
     },
     /// Close a connection whose framing is lost, after what was sent before.
     Close(ConnectionId),
+    /// Send what is for this address by that connection too (RFC 5923).
+    Alias(ConnectionId, std::net::SocketAddr),
+    /// Find the addresses of this name, for this port, and tell by [`Core::looked_up`].
+    LookUp(String, u16),
 }
 
 /// How full the tables are. After all calls are over all but `bindings` return to zero.
@@ -62,10 +82,27 @@ pub struct Sizes {
     pub legs: usize,
     /// Dialogs that can be found by their tag.
     pub dialogs: usize,
+    /// REFERs of peers whose call goes on, and legs that still hear of theirs.
+    pub referrals: usize,
     /// Registered contacts.
     pub bindings: usize,
     /// Deadlines, those that mean nothing any more included.
     pub deadlines: usize,
+}
+
+/// What the core did besides answering calls, since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CoreCounters {
+    /// Requests answered 503 before any state was made.
+    pub shed: u64,
+    /// Failures counted against sources.
+    pub failures: u64,
+    /// Messages of banned sources that were not looked at.
+    pub ignored: u64,
+    /// Bans so far.
+    pub bans: u64,
+    /// Sources banned now.
+    pub banned: usize,
 }
 
 /// The SIP core.
@@ -80,8 +117,22 @@ pub struct Core {
     legs: HashMap<LegId, Leg>,
     /// Our tag → the leg it belongs to.
     dialogs: HashMap<String, LegId>,
+    /// REFERs of peers.
+    referrals: HashMap<ReferId, Referral>,
+    /// Our tag → a dialog whose leg is gone and whose NOTIFYs still come.
+    afterlife: HashMap<String, Afterlife>,
+    last_refer: u64,
     registrar: Registrar,
     verifier: Verifier,
+    /// Extensions whose contacts will be asked.
+    qualifying: HashSet<String>,
+    trunks: Trunks,
+    /// Calls on their way out by a trunk.
+    attempts: HashMap<LegId, Attempt>,
+    /// Knows the passwords trunks' calls must prove.
+    callers: Verifier,
+    bans: Bans,
+    counters: CoreCounters,
     outputs: VecDeque<CoreOutput>,
     events: VecDeque<SipEvent>,
     /// Extensions whose contacts changed.
@@ -95,10 +146,21 @@ pub struct Core {
 #[derive(Debug)]
 enum Deadline {
     Transaction(TxId, Timer),
-    /// A CANCEL was sent and the INVITE still has no final answer.
+    /// A CANCEL was sent and the INVITE still has no final answer, or a re-INVITE has none.
     GiveUp(TxId),
+    /// A REFER of the peer's takes too long.
+    Refer(ReferId),
+    /// Nothing more is expected for this tag of ours.
+    Afterlife(Box<str>),
     Leg(LegId, LegTimer),
     Binding(String),
+    /// An extension's contacts are to be asked whether they are there.
+    Qualify(String),
+    Trunk(usize, TrunkTimer),
+    /// A target of a trunk has said nothing to an INVITE.
+    Patience(LegId, TxId),
+    /// A ban's time is over.
+    Ban(IpAddr),
 }
 
 /// Deadlines of a leg.
@@ -106,12 +168,16 @@ enum Deadline {
 enum LegTimer {
     /// Repeat the 2xx, or give up on its ACK.
     Repeat2xx,
+    /// Repeat a reliable provisional answer, or give up on its PRACK.
+    RepeatReliable,
+    /// Glare is over: offer again.
+    Offer,
+    /// The peer never told what became of our REFER.
+    Referring,
     /// The call we placed has rung long enough.
     Ring,
-    /// Refresh the session.
-    Refresh,
-    /// The session was not refreshed.
-    SessionEnd,
+    /// Look whether the session is to be refreshed, or was not.
+    Session,
 }
 
 /// A call's leg as SIP sees it.
@@ -120,6 +186,8 @@ struct Leg {
     phase: Phase,
     /// There from the start for a call that came in; from the 2xx on for one we placed.
     dialog: Option<Dialog>,
+    /// We placed it: the Call-ID is ours.
+    placed: bool,
     /// User part of our Contact.
     user: String,
     session: SessionId,
@@ -133,6 +201,14 @@ struct Leg {
     bye: Option<Option<String>>,
     /// A re-INVITE or UPDATE of ours that is not answered.
     refreshing: Option<TxId>,
+    /// An offer of ours, sent or waiting.
+    offering: Option<Box<Offering>>,
+    /// Our provisional answers that want PRACK.
+    reliable: Option<Box<Reliable>>,
+    /// The peer's INVITE lists UPDATE.
+    peer_updates: bool,
+    /// A REFER of ours whose end is not known.
+    referring: Option<Box<Referring>>,
     timer: Option<SessionTimer>,
 }
 
@@ -167,25 +243,41 @@ impl Core {
         rng.fill_bytes(&mut secret);
         rng.fill_bytes(&mut key);
         let users = config.extensions.iter().map(|e| (e.ext.clone(), e.ha1.clone())).collect();
+        let inbound = config.trunks.iter().filter_map(|t| t.inbound.clone());
+        let callers = inbound.map(|i| (i.ext, i.ha1)).collect();
+        let mut caller_key = [0; 32];
+        rng.fill_bytes(&mut caller_key);
         let limits = &config.limits;
-        Self {
+        let mut core = Self {
             registrar: Registrar::new(limits.min_expires, limits.max_expires, limits.contacts),
             verifier: Verifier::new(now, &config.domain, users, config.sha256, key),
+            trunks: Trunks::new(now, config.trunks.clone()),
+            attempts: HashMap::new(),
+            callers: Verifier::new(now, &config.domain, callers, config.sha256, caller_key),
+            bans: Bans::new(config.defence.clone()),
+            counters: CoreCounters::default(),
+            tx: Transactions::new(config.udp_max, &listeners),
             listeners,
             rng,
             secret,
-            tx: Transactions::new(),
             timers: TimerQueue::new(),
             legs: HashMap::new(),
             dialogs: HashMap::new(),
+            referrals: HashMap::new(),
+            afterlife: HashMap::new(),
+            last_refer: 0,
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             moved: Vec::new(),
             received_legs: 0,
             draining: false,
             congested: false,
+            qualifying: HashSet::new(),
             config,
-        }
+        };
+        core.restore(now);
+        core.start_trunks(now);
+        core
     }
 
     /// One datagram, or one message cut from a stream.
@@ -198,7 +290,12 @@ impl Core {
             self.refuse_bytes(flow, &bytes, refusal.status(), &refusal.to_string());
             return;
         }
-        match wire::parse(bytes.clone()) {
+        let parsed = wire::parse(bytes.clone());
+        if self.bans.is_banned(now, flow.remote.ip()) && !self.is_of_a_call(&parsed) {
+            self.counters.ignored += 1;
+            return;
+        }
+        match parsed {
             Ok(Message::Request(request)) => self.on_request(now, flow, request),
             Ok(Message::Response(response)) => self.on_response(now, flow, response),
             Err(why) => self.refuse_bytes(flow, &bytes, 400, &why),
@@ -229,18 +326,42 @@ impl Core {
     /// Like [`Core::command`], where the host name of an `InviteUri` was resolved to `addr`.
     pub fn command_to(&mut self, now: Instant, command: SipCommand, addr: Option<std::net::SocketAddr>) {
         match command {
-            SipCommand::Ring { leg } => self.ring(now, leg),
+            SipCommand::Ring { leg } => self.progress(now, leg, 180, None),
+            SipCommand::Progress { leg, code, sdp } => self.progress(now, leg, code, sdp),
             SipCommand::Answer { leg, sdp } => self.answer_call(now, leg, &sdp),
             SipCommand::Reject { leg, code, reason } => self.reject(now, leg, code, reason.as_deref()),
             SipCommand::Invite { leg, ext, from_user, from_display, headers, sdp } => {
-                self.invite_extension(now, leg, &ext, &calls_out::Draft { from_user, from_display, headers, sdp });
+                self.invite_extension(
+                    now,
+                    leg,
+                    &ext,
+                    &Draft { from_user, from_display, headers, sdp, ..Draft::default() },
+                );
             }
             SipCommand::InviteUri { leg, uri, from_user, from_display, headers, sdp } => {
-                self.invite_uri(now, leg, &uri, addr, &calls_out::Draft { from_user, from_display, headers, sdp });
+                self.invite_uri(
+                    now,
+                    leg,
+                    &uri,
+                    addr,
+                    &Draft { from_user, from_display, headers, sdp, ..Draft::default() },
+                );
             }
-            SipCommand::Cancel { leg } => self.cancel(now, leg),
+            SipCommand::InviteTrunk { leg, trunk, number, from_user, from_display, headers, sdp } => {
+                let draft = Draft { from_user, from_display, headers, sdp, ..Draft::default() };
+                self.invite_trunk(now, leg, &trunk, &number, draft);
+            }
+            SipCommand::Cancel { leg } => self.cancel(now, leg, None),
+            SipCommand::CancelFor { leg, reason } => self.cancel(now, leg, Some(reason)),
             SipCommand::Bye { leg, reason } => self.hang_up(now, leg, reason),
             SipCommand::AnswerReoffer { leg, sdp } => self.answer_reoffer(now, leg, sdp),
+            SipCommand::Reoffer { leg, sdp } => self.reoffer(now, leg, sdp),
+            SipCommand::Hold { leg } => self.offer_direction(now, leg, sdp::Direction::SendOnly),
+            SipCommand::Resume { leg } => self.offer_direction(now, leg, sdp::Direction::SendRecv),
+            SipCommand::Refer { leg, to, replaces, referred_by } => self.refer(now, leg, &to, replaces, referred_by),
+            SipCommand::AcceptRefer { refer, .. } => self.accept_refer(now, refer),
+            SipCommand::RejectRefer { refer, code, .. } => self.reject_refer(now, refer, code),
+            SipCommand::ReferStatus { refer, code, reason, .. } => self.refer_status(now, refer, code, reason),
         }
         self.pump();
     }
@@ -254,19 +375,34 @@ impl Core {
                     self.heed(now, told);
                 }
                 Deadline::GiveUp(id) => {
-                    if self.tx.client(id).is_some_and(|(_, _, open)| open) {
-                        debug!("a cancelled call was never answered: given up");
-                        self.tx.abandon(id);
+                    let open = self.tx.client(id).is_some_and(|(_, _, open)| open);
+                    match self.tx.purpose(id) {
+                        Some(Purpose::Refresh(leg, _)) if open => {
+                            let leg = *leg;
+                            self.on_refresh_stuck(now, id, leg);
+                        }
+                        _ if open => {
+                            debug!("a cancelled call was never answered: given up");
+                            self.tx.abandon(id);
+                        }
+                        _ => {}
                     }
                 }
+                Deadline::Refer(refer) => self.on_refer_timer(now, at, refer),
+                Deadline::Afterlife(tag) => drop(self.afterlife.remove(&*tag)),
                 Deadline::Leg(leg, timer) => self.on_leg_timer(now, at, leg, timer),
                 Deadline::Binding(ext) => {
                     if self.registrar.expire(now, &ext) {
                         info!(extension = ext, "registration ran out");
                         self.events.push_back(SipEvent::Unregistered { ext: ext.clone() });
                     }
+                    self.tell_registrations(now, &ext);
                     self.moved.push(ext);
                 }
+                Deadline::Qualify(ext) => self.qualify(now, &ext),
+                Deadline::Trunk(trunk, timer) => self.on_trunk_timer(now, trunk, timer),
+                Deadline::Patience(leg, id) => self.on_patience(now, leg, id),
+                Deadline::Ban(source) => self.end_ban(now, source),
             }
             self.pump();
         }
@@ -304,6 +440,7 @@ impl Core {
             source: b.flow.remote,
             transport: b.flow.transport,
             user_agent: b.user_agent.clone(),
+            reachable: b.reach != Reach::Silent,
         };
         self.registrar.contacts(now, ext).map(view).collect()
     }
@@ -313,12 +450,23 @@ impl Core {
         std::mem::take(&mut self.moved)
     }
 
+    /// Whether a trunk changed since this was last asked.
+    pub fn take_trunks_changed(&mut self) -> bool {
+        self.trunks.take_changed()
+    }
+
+    /// How the trunks are.
+    pub fn trunks(&self) -> Vec<TrunkView> {
+        self.trunks.views()
+    }
+
     /// How full the tables are.
     pub fn sizes(&self) -> Sizes {
         Sizes {
             transactions: self.tx.len(),
             legs: self.legs.len(),
             dialogs: self.dialogs.len(),
+            referrals: self.referrals.len() + self.afterlife.len(),
             bindings: self.registrar.len(),
             deadlines: self.timers.len(),
         }
@@ -352,9 +500,18 @@ impl Core {
                 (TuEvent::TransportError, Some(Purpose::Call(_))) => {
                     self.on_call_failure(now, id, 503, "the peer cannot be reached")
                 }
-                (event, Some(Purpose::Refresh(leg))) => {
+                (event, Some(Purpose::Refresh(leg, _))) => {
                     let leg = *leg;
                     self.on_refresh_event(now, id, leg, event);
+                }
+                (event, Some(Purpose::Probe(_))) => self.on_probe_event(now, id, event),
+                (event, Some(Purpose::Refer(leg))) => {
+                    let leg = *leg;
+                    self.on_refer_event(now, id, leg, &event);
+                }
+                (event, Some(Purpose::Notify(refer))) => {
+                    let refer = *refer;
+                    self.on_notify_event(now, refer, &event);
                 }
                 (TuEvent::Timeout | TuEvent::TransportError, _) => debug!("a transaction ended without its answer"),
                 _ => {}
@@ -382,9 +539,11 @@ impl Core {
     fn on_leg_timer(&mut self, now: Instant, at: Instant, leg: LegId, timer: LegTimer) {
         match timer {
             LegTimer::Repeat2xx => self.on_2xx_timer(now, at, leg),
+            LegTimer::RepeatReliable => self.on_reliable_timer(now, at, leg),
+            LegTimer::Offer => self.try_offer(now, leg),
+            LegTimer::Referring => self.on_referring_timer(at, leg),
             LegTimer::Ring => self.on_ring_timer(now, leg),
-            LegTimer::Refresh => self.on_refresh_timer(now, at, leg),
-            LegTimer::SessionEnd => self.on_session_end(now, at, leg),
+            LegTimer::Session => self.on_session_timer(now, at, leg),
         }
     }
 
@@ -401,6 +560,7 @@ impl Core {
         debug!(from = %flow.remote, method = %request.method, code, why, "request answered without state");
         let tag = self.stateless_tag(request);
         let reason = (code == 503).then_some(why);
+        self.counters.shed += u64::from(code == 503);
         let Some(mut response) = wire::answer(request, code, reason, Some(&tag), &self.config.user_agent) else {
             return;
         };
@@ -452,7 +612,9 @@ impl Core {
     /// Puts the top Via on a request of ours.
     fn add_via(&mut self, request: &mut Request, flow: Flow) {
         let branch = self.random_hex();
-        let via = format!("SIP/2.0/{} {};branch=z9hG4bK{branch};rport", flow.transport.token(), flow.local);
+        // RFC 5923 §5: what the peer has for us may come by the connection this goes by.
+        let alias = if flow.transport.is_stream() { ";alias" } else { "" };
+        let via = format!("SIP/2.0/{} {};branch=z9hG4bK{branch};rport{alias}", flow.transport.token(), flow.local);
         if let Ok(header) = wire::Header::build(HeaderName::Via, via) {
             request.headers.push_front(header);
         }
@@ -460,7 +622,7 @@ impl Core {
 
     /// Our Contact along a flow.
     fn contact(user: &str, flow: Flow) -> String {
-        let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+        let transport = flow.transport.uri_parameter();
         let at = if user.is_empty() { String::new() } else { format!("{}@", escape_user(user)) };
         format!("<sip:{at}{}{transport}>", flow.local)
     }
@@ -477,15 +639,28 @@ impl Core {
     }
 
     /// Forgets a leg and tells of its end.
-    fn end(&mut self, leg: LegId, cause: EndCause, reason: Option<String>) {
-        self.forget(leg);
+    fn end(&mut self, now: Instant, leg: LegId, cause: EndCause, reason: Option<String>) {
+        self.forget(now, leg);
         self.events.push_back(SipEvent::Ended { leg, cause, reason });
     }
 
-    fn forget(&mut self, leg: LegId) -> Option<Leg> {
+    fn forget(&mut self, now: Instant, leg: LegId) -> Option<Leg> {
+        self.trunks.release(leg);
+        self.attempts.remove(&leg);
         let gone = self.legs.remove(&leg)?;
+        relax(&mut self.legs);
+        relax(&mut self.dialogs);
+        if let Some(open) = gone.reoffer {
+            self.give_up_server(now, open, "");
+        }
+        if let Phase::Placing(placing) = &gone.phase {
+            for tag in &placing.tags {
+                self.dialogs.remove(tag);
+            }
+        }
         if let Some(dialog) = &gone.dialog {
             self.dialogs.remove(&dialog.local_tag);
+            self.outlive(now, leg, dialog, gone.referring.is_some());
         }
         Some(gone)
     }
@@ -493,13 +668,22 @@ impl Core {
 
 impl Leg {
     fn new(phase: Phase, user: String) -> Self {
-        let (dialog, described, unacked, reoffer, bye, refreshing, timer) = Default::default();
-        Self { phase, dialog, user, session: SessionId::next(), described, unacked, reoffer, bye, refreshing, timer }
+        Self {
+            placed: matches!(phase, Phase::Placing(_)),
+            phase,
+            dialog: None,
+            user,
+            session: SessionId::next(),
+            described: None,
+            unacked: None,
+            reoffer: None,
+            bye: None,
+            refreshing: None,
+            offering: None,
+            reliable: None,
+            peer_updates: false,
+            referring: None,
+            timer: None,
+        }
     }
-}
-
-/// The user part of a URI, what may not stand there escaped.
-fn escape_user(user: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,/".contains(&b);
-    user.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }

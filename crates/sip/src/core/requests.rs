@@ -24,6 +24,11 @@ impl Core {
             debug!(from = %flow.remote, "request without the headers of an answer dropped");
             return;
         }
+        if let Some(connection) = flow.connection
+            && let Some(addr) = wire::alias(&request.headers, flow)
+        {
+            self.outputs.push_back(super::CoreOutput::Alias(connection, addr));
+        }
         wire::stamp_via(&mut request, flow.remote);
         if let Err((code, why)) = well_formed(&request) {
             if request.method != Method::Ack {
@@ -53,6 +58,7 @@ impl Core {
             (_, true) => self.on_request_within(now, flow, request),
             (Method::Invite, false) => self.on_invite(now, flow, request),
             (Method::Options, false) => self.on_options(flow, request),
+            (Method::Refer, false) => self.reply(flow, request, 403, "REFER outside of a call", &[]),
             (_, false) => self.reply(flow, request, 481, "no such dialog", &[]),
         }
     }
@@ -63,6 +69,7 @@ impl Core {
         match &request.method {
             Method::Other(_) => return refused(501, "unknown method"),
             Method::Invite | Method::Bye | Method::Options | Method::Info | Method::Update | Method::Register => {}
+            Method::Prack | Method::Refer | Method::Notify => {}
             _ => return Err((405, "method not allowed", vec![(HeaderName::Allow, wire::ALLOW.into())])),
         }
         let scheme = request.uri.scheme();
@@ -72,14 +79,19 @@ impl Core {
         }
         let mut unknown: Vec<String> = Vec::new();
         for row in wire::rows(&request.headers, &HeaderName::Require) {
-            let tags =
-                row.split(',').map(str::trim).filter(|t| !t.is_empty() && !t.eq_ignore_ascii_case(wire::SUPPORTED));
+            let path = request.method == Method::Register; // RFC 3327 is for registrars alone
+            let known = |tag: &str| {
+                path && tag.eq_ignore_ascii_case("path")
+                    || wire::SUPPORTED.split(", ").any(|t| t.eq_ignore_ascii_case(tag))
+            };
+            let tags = row.split(',').map(str::trim).filter(|t| !t.is_empty() && !known(t));
             unknown.extend(tags.map(str::to_owned));
         }
         if !unknown.is_empty() {
             return Err((420, "unsupported extension required", vec![(HeaderName::Unsupported, unknown.join(", "))]));
         }
-        if !in_dialog && self.tx.len() >= self.config.limits.transactions {
+        let crowded = self.congested && matches!(request.method, Method::Register | Method::Options);
+        if !in_dialog && (crowded || self.tx.len() >= self.config.limits.transactions) {
             return Err((503, "overloaded", vec![(HeaderName::RetryAfter, "5".into())]));
         }
         if !in_dialog && self.tx.is_merged(request) {

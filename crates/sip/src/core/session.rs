@@ -1,18 +1,20 @@
-//! Session timers (RFC 4028): a dialog whose peer has vanished without BYE ends by itself. We take part where the peer
-//! asks for it; whoever it names refreshes.
+//! Session timers (RFC 4028): a dialog whose peer has vanished without BYE ends by itself. What the peer asks for holds; where
+//! it asks for none we do, and refresh ourselves where it knows of no timers.
 
 use std::time::{Duration, Instant};
 
 use sipx_sip::TuEvent;
 use tracing::info;
 
-use super::transactions::{Purpose, TxId};
+use super::transactions::{Purpose, T1, TIMEOUT, TxId};
 use super::{Core, Deadline, LegTimer, Phase};
 use crate::api::{EndCause, LegId};
 use crate::wire::{self, HeaderName, Headers, Method, Response};
 
 /// The shortest interval we take, seconds (RFC 4028 §4).
 const MIN_SE: u32 = 90;
+/// How often a running timer is looked at.
+const LOOK: Duration = Duration::from_secs(32);
 
 /// A dialog's session timer.
 #[derive(Debug, Clone)]
@@ -24,6 +26,20 @@ pub(super) struct SessionTimer {
     /// When it ends unless refreshed.
     ends: Instant,
     refresh_at: Option<Instant>,
+    /// When it is looked at next.
+    wake: Instant,
+}
+
+/// The interval to ask for in an INVITE of ours, seconds.
+pub(super) fn offered(interval: Duration) -> u32 {
+    u32::try_from(interval.as_secs()).unwrap_or(u32::MAX).max(MIN_SE)
+}
+
+impl SessionTimer {
+    /// The interval agreed, seconds.
+    pub fn interval(&self) -> u32 {
+        self.interval
+    }
 }
 
 /// The Min-SE to answer with 422 when the interval asked for is too small and the sender would understand that.
@@ -41,12 +57,16 @@ impl Core {
         request: &Headers,
         response: &mut Response,
     ) {
-        let Some((interval, refresher)) = wanted(request) else {
-            if let Some(state) = self.legs.get_mut(&leg) {
-                state.timer = None;
-            }
-            return;
-        };
+        let running = self.legs.get(&leg).and_then(|l| l.timer.as_ref()).map(SessionTimer::interval);
+        let own = running.or(self.config.session_expires.map(offered));
+        let asked = wanted(request).or_else(|| {
+            // RFC 4028 §9: we may ask for a timer that the request does not; where its sender does not know of timers, the
+            // refresher can only be us.
+            let peer_can = understands(request);
+            let refresher = if peer_can { "uac" } else { "uas" };
+            Some((own?, Some(refresher.to_owned())))
+        });
+        let Some((interval, refresher)) = asked else { return };
         let we_refresh = match refresher.as_deref() {
             Some("uas") => true,
             _ => !understands(request),
@@ -61,13 +81,19 @@ impl Core {
             wire::push(&mut response.headers, HeaderName::Require, "timer"); // RFC 4028 §9
         }
         let by_update = allows_update(request);
-        self.set_session_timer(now, leg, SessionTimer { interval, we_refresh, by_update, ends: now, refresh_at: None });
+        self.set_session_timer(
+            now,
+            leg,
+            SessionTimer { interval, we_refresh, by_update, ends: now, refresh_at: None, wake: now },
+        );
     }
 
     /// Takes the timer a 2xx to a request of ours sets.
     pub(super) fn start_session_timer(&mut self, now: Instant, leg: LegId, response: &Headers) {
-        let Some((interval, refresher)) = wanted(response) else {
-            // RFC 4028 §7.2: a 2xx that names no interval ends the timer, not the session.
+        // RFC 4028 §7.2: a 2xx that names no interval comes from a peer that knows of none. We may refresh all the same, and
+        // so notice that it is gone.
+        let own = || Some((self.config.session_expires.map(offered)?, None));
+        let Some((interval, refresher)) = wanted(response).or_else(own) else {
             if let Some(state) = self.legs.get_mut(&leg) {
                 state.timer = None;
             }
@@ -78,7 +104,14 @@ impl Core {
         self.set_session_timer(
             now,
             leg,
-            SessionTimer { interval: interval.max(MIN_SE), we_refresh, by_update, ends: now, refresh_at: None },
+            SessionTimer {
+                interval: interval.max(MIN_SE),
+                we_refresh,
+                by_update,
+                ends: now,
+                refresh_at: None,
+                wake: now,
+            },
         );
     }
 
@@ -86,35 +119,48 @@ impl Core {
         let interval = Duration::from_secs(u64::from(timer.interval));
         timer.ends = now + interval - (interval / 3).min(Duration::from_secs(32));
         timer.refresh_at = timer.we_refresh.then(|| now + interval / 2);
-        self.timers.set(timer.ends, Deadline::Leg(leg, LegTimer::SessionEnd));
-        if let Some(at) = timer.refresh_at {
-            self.timers.set(at, Deadline::Leg(leg, LegTimer::Refresh));
-        }
         if let Some(state) = self.legs.get_mut(&leg) {
             timer.by_update |= state.timer.as_ref().is_some_and(|t| t.by_update);
             state.timer = Some(timer);
         }
+        self.watch_session(now, leg);
     }
 
-    pub(super) fn on_session_end(&mut self, now: Instant, at: Instant, leg: LegId) {
-        if self.legs.get(&leg).and_then(|l| l.timer.as_ref()).is_some_and(|t| t.ends == at) {
+    /// Sets the next look at the timer: soon enough, and never so far ahead that the deadlines of calls long over pile up.
+    fn watch_session(&mut self, now: Instant, leg: LegId) {
+        let Some(timer) = self.legs.get_mut(&leg).and_then(|l| l.timer.as_mut()) else { return };
+        let next = timer.refresh_at.map_or(timer.ends, |at| at.min(timer.ends));
+        timer.wake = next.min(now + LOOK);
+        self.timers.set(timer.wake, Deadline::Leg(leg, LegTimer::Session));
+    }
+
+    pub(super) fn on_session_timer(&mut self, now: Instant, at: Instant, leg: LegId) {
+        let Some(timer) = self.legs.get(&leg).and_then(|l| l.timer.as_ref()).filter(|t| t.wake == at) else { return };
+        let (ends, refresh) = (timer.ends, timer.refresh_at.is_some_and(|r| r <= now));
+        if ends <= now {
             info!(leg = leg.0, "the session was not refreshed: hanging up");
-            self.say_bye(now, leg, Some("SIP;cause=408;text=\"session timer\"".into()), EndCause::SessionExpired);
+            let why = Some("SIP;cause=408;text=\"session timer\"".into());
+            return self.say_bye(now, leg, why, EndCause::SessionExpired);
         }
+        if refresh {
+            self.refresh_session(now, leg);
+        }
+        self.watch_session(now, leg);
     }
 
-    pub(super) fn on_refresh_timer(&mut self, now: Instant, at: Instant, leg: LegId) {
+    fn refresh_session(&mut self, now: Instant, leg: LegId) {
         let Some(state) = self.legs.get_mut(&leg) else { return };
         let busy = !matches!(state.phase, Phase::Up)
             || state.reoffer.is_some()
             || state.unacked.is_some()
-            || state.refreshing.is_some();
-        let Some(timer) = state.timer.as_mut().filter(|t| t.refresh_at == Some(at)) else { return };
+            || state.refreshing.is_some()
+            || state.bye.is_some();
+        let Some(timer) = state.timer.as_mut() else { return };
         if busy {
-            let later = now + Duration::from_secs(2);
-            timer.refresh_at = Some(later);
-            return self.timers.set(later, Deadline::Leg(leg, LegTimer::Refresh));
+            timer.refresh_at = Some(now + Duration::from_secs(2));
+            return;
         }
+        timer.refresh_at = None;
         let (interval, by_update) = (timer.interval, timer.by_update);
         let method = if by_update { Method::Update } else { Method::Invite };
         let sdp =
@@ -122,17 +168,19 @@ impl Core {
         let user = state.user.clone();
         let Some(dialog) = state.dialog.as_mut() else { return };
         let (mut request, flow) = dialog.request(method);
+        let ack = (!by_update).then(|| Box::new(dialog.clone()));
         wire::push(&mut request.headers, HeaderName::Contact, Self::contact(&user, flow));
         wire::push(&mut request.headers, HeaderName::Allow, wire::ALLOW);
-        wire::push(&mut request.headers, HeaderName::Supported, wire::SUPPORTED);
+        wire::push(&mut request.headers, HeaderName::Supported, wire::SUPPORTED_WITHIN);
         wire::push(&mut request.headers, HeaderName::SessionExpires, format!("{interval};refresher=uac"));
-        let id = self.send_request(now, request, flow, sdp.as_deref(), Purpose::Refresh(leg));
-        if let Some(state) = self.legs.get_mut(&leg) {
-            state.refreshing = id;
+        let id = self.send_request(now, request, flow, sdp.as_deref(), Purpose::Refresh(leg, ack));
+        if let (Some(state), Some(id)) = (self.legs.get_mut(&leg), id) {
+            state.refreshing = Some(id);
+            self.timers.set(now + TIMEOUT + T1, Deadline::GiveUp(id));
         }
     }
 
-    /// What came of a refresh of ours.
+    /// What came of a refresh or an offer of ours.
     pub(super) fn on_refresh_event(&mut self, now: Instant, id: TxId, leg: LegId, event: TuEvent) {
         let code = match &event {
             TuEvent::Response(response) => response.status.code(),
@@ -144,40 +192,54 @@ impl Core {
             return;
         }
         if let (TuEvent::Response(response), 200..=299) = (&event, code) {
-            self.acknowledge_refresh(leg, response);
+            self.acknowledge_refresh(id, response);
         }
         let Some(state) = self.legs.get_mut(&leg) else { return };
         if state.refreshing != Some(id) {
             return;
         }
         state.refreshing = None;
+        let up = matches!(state.phase, Phase::Up);
+        let offered = self.on_offer_event(now, id, leg, code, &event);
+        let Some(state) = self.legs.get_mut(&leg) else { return };
         match (event, code) {
             (TuEvent::Response(response), 200..=299) => {
-                if let Some(dialog) = &mut state.dialog {
+                if let (Some(dialog), true) = (&mut state.dialog, up) {
                     dialog.refresh_target(&response.headers);
+                    self.start_session_timer(now, leg, &response.headers);
                 }
-                self.start_session_timer(now, leg, &response.headers);
             }
-            (_, 408 | 481) => {
+            (_, 408 | 481) if up => {
                 // RFC 3261 §12.2.1.2: the peer has no such dialog any more.
                 info!(leg = leg.0, code, "the peer does not know the dialog: hanging up");
                 self.say_bye(now, leg, None, EndCause::SessionExpired);
             }
+            _ if offered => {}
             _ => {
                 // Glare (491) or a refusal: again in a moment, until the session ends by itself.
-                let again = now + Duration::from_millis(if code == 491 { 1_000 } else { 10_000 });
+                let again = now + if code == 491 { self.back_off(leg) } else { Duration::from_secs(10) };
+                let Some(state) = self.legs.get_mut(&leg) else { return };
                 if let Some(timer) = &mut state.timer {
                     timer.refresh_at = Some(again);
-                    self.timers.set(again, Deadline::Leg(leg, LegTimer::Refresh));
+                    self.watch_session(now, leg);
                 }
             }
         }
+        self.try_offer(now, leg);
     }
 
-    /// ACK for the 2xx to a re-INVITE of ours; repeated when the 2xx is.
-    fn acknowledge_refresh(&mut self, leg: LegId, response: &Response) {
+    /// A re-INVITE or UPDATE of ours that rang on and on without a final answer.
+    pub(super) fn on_refresh_stuck(&mut self, now: Instant, id: TxId, leg: LegId) {
+        self.on_refresh_event(now, id, leg, TuEvent::TransportError);
+        self.tx.abandon(id);
+    }
+
+    /// ACK for the 2xx to a re-INVITE of ours; repeated when the 2xx is, and sent even if the leg is gone meanwhile.
+    fn acknowledge_refresh(&mut self, id: TxId, response: &Response) {
         let Some(cseq) = wire::cseq(&response.headers).filter(|c| c.method == Method::Invite) else { return };
-        let Some(dialog) = self.legs.get(&leg).and_then(|l| l.dialog.clone()) else { return };
+        let Some(Purpose::Refresh(_, Some(dialog))) = self.tx.purpose(id) else { return };
+        let mut dialog = dialog.clone();
+        dialog.refresh_target(&response.headers);
         let (flow, bytes) = self.ack(&dialog, cseq.sequence);
         self.send_bytes(flow, bytes);
     }
@@ -196,13 +258,9 @@ fn wanted(headers: &Headers) -> Option<(u32, Option<String>)> {
 }
 
 fn understands(headers: &Headers) -> bool {
-    lists(headers, &HeaderName::Supported, "timer") || lists(headers, &HeaderName::Require, "timer")
+    wire::lists(headers, &HeaderName::Supported, "timer") || wire::lists(headers, &HeaderName::Require, "timer")
 }
 
-fn allows_update(headers: &Headers) -> bool {
-    lists(headers, &HeaderName::Allow, "UPDATE")
-}
-
-fn lists(headers: &Headers, name: &HeaderName, token: &str) -> bool {
-    wire::rows(headers, name).iter().flat_map(|row| row.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
+pub(super) fn allows_update(headers: &Headers) -> bool {
+    wire::lists(headers, &HeaderName::Allow, "UPDATE")
 }

@@ -1,18 +1,23 @@
 //! The transaction tables: `sipx-sip`'s four machines (RFC 3261 §17, RFC 6026), where each sends, and its deadlines.
 //!
-//! The machines are driven, not changed. What is ours: matching, the flow of each transaction, deadlines, and memory. A
-//! finished server transaction keeps only the bytes it may have to repeat. Outputs come out in order; what is for the
-//! core comes back from the call that caused it.
+//! The machines are driven, not changed. What is ours: matching, the flow of each transaction, deadlines, and memory: what is
+//! finished shrinks to a `Spent`. Outputs come out in order; what is for the core comes back from the call that caused it.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sipx_sip::transaction::{ClientState, ServerState};
 use sipx_sip::{ClientTransaction, Output, Reliability, ServerTransaction, Timer, Timers, TransactionKey, TuEvent};
 
+use super::dialog::Dialog;
+use super::reliable::Early;
+use super::spent::{self, Rest, Spent};
 use crate::api::{LegId, Transport};
-use crate::flow::Flow;
+use crate::details::ReferId;
+use crate::flow::{Flow, Listener};
 use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
 
 /// 64·T1: how long anything is waited for (RFC 3261 §17.1.1.2).
@@ -31,10 +36,27 @@ pub(crate) struct TxId(u64);
 pub(crate) enum Purpose {
     /// A call we place, or one fork of it.
     Call(Box<Fork>),
-    /// A request within a leg's dialog whose answer matters.
-    Refresh(LegId),
-    /// BYE, CANCEL: the answer is only awaited.
+    /// A re-INVITE or UPDATE within a leg's dialog. The dialog is kept for the ACK of a 2xx that comes when the leg is gone.
+    Refresh(LegId, Option<Box<Dialog>>),
+    /// A REFER within a leg's dialog.
+    Refer(LegId),
+    /// A NOTIFY of how the call goes that this REFER asked for.
+    Notify(ReferId),
+    /// A request of ours outside of any call.
+    Probe(Box<Probe>),
+    /// BYE, CANCEL, PRACK: the answer is only awaited.
     Farewell,
+}
+
+/// What a request outside of any call is for.
+#[derive(Debug, Clone)]
+pub(crate) enum Probe {
+    /// OPTIONS to a contact of an extension.
+    Contact { ext: String, uri: String },
+    /// OPTIONS to a target of a trunk.
+    Target { trunk: usize, target: usize },
+    /// Our REGISTER at a trunk's registrar.
+    Registrar { trunk: usize },
 }
 
 /// One INVITE of a call we place.
@@ -47,6 +69,10 @@ pub(crate) struct Fork {
     pub unwanted: bool,
     pub cancelled: bool,
     pub provisional: bool,
+    /// The dialogs its provisional answers made.
+    pub early: Vec<Early>,
+    /// Why it is cancelled, for those who ring in vain.
+    pub why: Option<String>,
     /// The ACKs sent, by To tag, to be repeated when their 2xx is.
     pub acks: Vec<(String, Flow, Bytes)>,
 }
@@ -77,52 +103,101 @@ pub(crate) enum Routed {
 #[derive(Debug)]
 enum Machine {
     Server(ServerTransaction),
-    /// A server transaction that has sent its final answer: repeats it (none for an INVITE's 2xx, which is the dialog's),
-    /// passes ACKs on, ends with `timer`.
-    Spent {
-        answer: Option<Bytes>,
-        timer: Timer,
-    },
     Client(ClientTransaction, Purpose),
 }
 
+/// A transaction that is going on.
 #[derive(Debug)]
 struct Entry {
     machine: Machine,
-    key: TransactionKey,
-    /// RFC 3261 §8.2.2.2: Call-ID, From tag, CSeq number; of a request outside of dialogs that is being answered.
-    merge: Option<MergeKey>,
+    key: MatchKey,
+    /// RFC 3261 §8.2.2.2: Call-ID, From tag, CSeq; of a request outside of dialogs that is being answered.
+    merge: Option<MatchKey>,
     flow: Flow,
+    /// Too large for UDP, and so sent by TCP: where it goes when nobody answers there.
+    instead_of: Option<Flow>,
     /// The leg an INVITE or UPDATE that came in belongs to.
     leg: Option<LegId>,
     deadlines: Vec<(Timer, Instant)>,
 }
 
-type MergeKey = (String, String, u32, Method);
+/// What a message is matched by, hashed under secret keys: a tenth of the size of what it stands for.
+pub(super) type MatchKey = u128;
 
 /// All transactions.
 #[derive(Debug)]
 pub(crate) struct Transactions {
-    entries: HashMap<TxId, Entry>,
+    entries: HashMap<TxId, Box<Entry>>,
+    spent: HashMap<TxId, Spent>,
     /// By key and transport: a copy that came by another transport is another path's, not a repetition.
-    servers: HashMap<(TransactionKey, Transport), TxId>,
-    clients: HashMap<TransactionKey, TxId>,
-    merges: HashMap<MergeKey, TxId>,
+    servers: HashMap<(MatchKey, Transport), TxId>,
+    clients: HashMap<MatchKey, TxId>,
+    merges: HashMap<MatchKey, TxId>,
+    hashers: [RandomState; 2],
     effects: Vec<Effect>,
     timers: Timers,
     last: u64,
+    size: SizeRule,
+}
+
+/// RFC 3261 §18.1.1: what is too large for UDP goes by TCP.
+#[derive(Debug)]
+struct SizeRule {
+    /// The largest request sent by UDP.
+    most: usize,
+    /// TCP listeners, by index.
+    tcp: Vec<(usize, Listener)>,
+    /// Peers that do not answer by TCP, and when that is tried again.
+    refused: HashMap<SocketAddr, Instant>,
+}
+
+/// How long a peer that did not answer by TCP is spared another try.
+const TCP_AGAIN: Duration = Duration::from_secs(600);
+/// Such peers remembered.
+const TCP_REFUSED: usize = 4_096;
+
+impl SizeRule {
+    /// The flow of a request that was meant to go by `flow`.
+    fn carry(&self, now: Instant, request: &Request, flow: Flow) -> Option<Flow> {
+        let fits = flow.transport != Transport::Udp || request.method == Method::Cancel;
+        if fits || self.tcp.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(2_048);
+        request.write_to(&mut bytes);
+        if bytes.len() <= self.most {
+            return None;
+        }
+        if self.refused.get(&flow.remote).is_some_and(|until| now < *until) {
+            return None;
+        }
+        let (listener, at) = self.tcp.iter().find(|(_, l)| l.reaches(flow.remote.ip()))?;
+        let local = at.towards(flow.remote.ip());
+        Some(Flow { transport: Transport::Tcp, listener: *listener, local, remote: flow.remote, connection: None })
+    }
+
+    fn note_refused(&mut self, now: Instant, remote: SocketAddr) {
+        if self.refused.len() >= TCP_REFUSED {
+            self.refused.clear();
+        }
+        self.refused.insert(remote, now + TCP_AGAIN);
+    }
 }
 
 impl Transactions {
-    pub fn new() -> Self {
+    /// `udp_max` is the largest request sent by UDP where a TCP listener can send a larger one.
+    pub fn new(udp_max: usize, listeners: &[Listener]) -> Self {
+        let tcp = listeners.iter().copied().enumerate().filter(|(_, l)| l.transport == Transport::Tcp).collect();
+        let size = SizeRule { most: udp_max, tcp, refused: HashMap::new() };
         let timers = Timers { t1: T1, t2: T2, t4: Duration::from_secs(5) };
-        let (entries, servers, clients, merges) = Default::default();
-        Self { entries, servers, clients, merges, effects: Vec::new(), timers, last: 0 }
+        let (entries, spent, servers, clients, merges) = Default::default();
+        let hashers = [RandomState::new(), RandomState::new()];
+        Self { entries, spent, servers, clients, merges, hashers, effects: Vec::new(), timers, last: 0, size }
     }
 
     /// Client and server transactions.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.spent.len()
     }
 
     /// What is to be done outside, in order.
@@ -135,20 +210,24 @@ impl Transactions {
         let Some(id) = server_key(&request).and_then(|key| self.find_server(&key, transport)) else {
             return Routed::New(request);
         };
-        let Some(entry) = self.entries.get_mut(&id) else { return Routed::New(request) };
-        let outputs = match &mut entry.machine {
-            Machine::Server(tx) => tx.on_request(&request),
-            Machine::Spent { timer: Timer::L, .. } if request.method == Method::Ack => {
-                return Routed::Known(vec![Told { id, event: TuEvent::Ack(request) }]);
+        if let Some(spent) = self.spent.get(&id) {
+            match &spent.rest {
+                Rest::Accepted if request.method == Method::Ack => {
+                    return Routed::Known(vec![Told { id, event: TuEvent::Ack(request) }]);
+                }
+                Rest::Answer(again) => self.effects.push(Effect::Send(again.0, again.1.clone())),
+                _ => {}
             }
-            Machine::Spent { answer, .. } => {
-                let repeat = answer.clone().map(|bytes| Effect::Send(entry.flow, bytes));
-                self.effects.extend(repeat);
-                Vec::new()
-            }
-            Machine::Client(..) => Vec::new(),
+            return Routed::Known(Vec::new());
+        }
+        let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
+            Some(Machine::Server(tx)) => tx.on_request(&request),
+            Some(Machine::Client(..)) => Vec::new(),
+            None => return Routed::New(request),
         };
-        Routed::Known(self.apply(now, id, outputs))
+        let told = self.apply(now, id, outputs);
+        self.shrink(id);
+        Routed::Known(told)
     }
 
     /// The transaction of the INVITE a CANCEL means (RFC 3261 §9.2).
@@ -160,15 +239,16 @@ impl Transactions {
 
     /// Whether another copy of this request, by another path, is being answered already (RFC 3261 §8.2.2.2).
     pub fn is_merged(&self, request: &Request) -> bool {
-        merge_key(request).is_some_and(|key| self.merges.contains_key(&key))
+        self.merge_key(request).is_some_and(|key| self.merges.contains_key(&key))
     }
 
     /// Makes the server transaction of a new request, answered along `flow`. `None` without a usable Via.
     pub fn serve(&mut self, now: Instant, request: &Request, flow: Flow, leg: Option<LegId>) -> Option<TxId> {
-        let key = server_key(request)?;
-        let merge = if wire::tag(&request.headers, &HeaderName::To).is_none() { merge_key(request) } else { None };
+        let key = self.hash(&server_key(request)?);
+        let outside = wire::tag(&request.headers, &HeaderName::To).is_none();
+        let merge = if outside { self.merge_key(request) } else { None };
         let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
-        let id = self.insert(key.clone(), Machine::Server(tx), flow, merge.clone());
+        let id = self.insert(key, Machine::Server(tx), flow, merge);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.leg = leg;
         }
@@ -204,19 +284,32 @@ impl Transactions {
 
     /// Where a transaction sends.
     pub fn flow_of(&self, id: TxId) -> Option<Flow> {
-        Some(self.entries.get(&id)?.flow)
+        match self.spent.get(&id).map(|s| &s.rest) {
+            Some(Rest::Answer(again) | Rest::Refused(again)) => Some(again.0),
+            Some(Rest::Taken(taken)) => Some(taken.flow),
+            Some(_) => None,
+            None => Some(self.entries.get(&id)?.flow),
+        }
     }
 
     /// The leg a server transaction belongs to.
     pub fn leg_of(&self, id: TxId) -> Option<LegId> {
-        self.entries.get(&id)?.leg
+        self.spent.get(&id).map_or_else(|| self.entries.get(&id)?.leg, |s| s.leg)
     }
 
     /// Starts a client transaction.
-    pub fn send(&mut self, now: Instant, request: Request, flow: Flow, purpose: Purpose) -> Option<TxId> {
-        let key = TransactionKey::from_sent_request(&request)?;
+    pub fn send(&mut self, now: Instant, mut request: Request, mut flow: Flow, purpose: Purpose) -> Option<TxId> {
+        let key = self.hash(&TransactionKey::from_sent_request(&request)?);
+        let by_tcp = self.size.carry(now, &request, flow);
+        let instead_of = by_tcp.map(|by_tcp| {
+            wire::carried_by(&mut request, Transport::Tcp, true);
+            std::mem::replace(&mut flow, by_tcp)
+        });
         let (tx, outputs) = ClientTransaction::new(request, reliability(flow), self.timers);
-        let id = self.insert(key.clone(), Machine::Client(tx, purpose), flow, None);
+        let id = self.insert(key, Machine::Client(tx, purpose), flow, None);
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.instead_of = instead_of;
+        }
         self.clients.insert(key, id);
         self.apply(now, id, outputs);
         Some(id)
@@ -224,9 +317,19 @@ impl Transactions {
 
     /// Brings a response to its client transaction; `false` if there is none.
     pub fn answered(&mut self, now: Instant, response: Response) -> (bool, Vec<Told>) {
-        let Some(id) = TransactionKey::from_response(&response).and_then(|key| self.clients.get(&key).copied()) else {
-            return (false, Vec::new());
-        };
+        let key = TransactionKey::from_response(&response).map(|key| self.hash(&key));
+        let Some(id) = key.and_then(|key| self.clients.get(&key).copied()) else { return (false, Vec::new()) };
+        if let Some(spent) = self.spent.get(&id) {
+            let status = response.status;
+            match &spent.rest {
+                Rest::Taken(_) if status.is_success() => {
+                    return (true, vec![Told { id, event: TuEvent::Response(Box::new(response)) }]);
+                }
+                Rest::Refused(ack) if status.is_final() => self.effects.push(Effect::Send(ack.0, ack.1.clone())),
+                _ => {}
+            }
+            return (true, Vec::new());
+        }
         let Some(Machine::Client(tx, _)) = self.entries.get_mut(&id).map(|e| &mut e.machine) else {
             return (false, Vec::new());
         };
@@ -236,16 +339,15 @@ impl Transactions {
 
     /// A deadline has come; it means nothing if it was set anew or cleared since.
     pub fn fire(&mut self, now: Instant, at: Instant, id: TxId, timer: Timer) -> Vec<Told> {
+        if self.spent.get(&id).is_some_and(|s| s.timer == timer && s.at == at) {
+            self.remove(id);
+        }
         let Some(entry) = self.entries.get_mut(&id) else { return Vec::new() };
         let Some(i) = entry.deadlines.iter().position(|d| *d == (timer, at)) else { return Vec::new() };
         entry.deadlines.swap_remove(i);
         let outputs = match &mut entry.machine {
             Machine::Server(tx) => tx.on_timer(timer),
             Machine::Client(tx, _) => tx.on_timer(timer),
-            Machine::Spent { .. } => {
-                self.remove(id);
-                Vec::new()
-            }
         };
         self.apply(now, id, outputs)
     }
@@ -260,6 +362,9 @@ impl Transactions {
         let failed: Vec<TxId> = self.entries.iter().filter(|(_, e)| hit(e)).map(|(id, _)| *id).collect();
         let mut told = Vec::new();
         for id in failed {
+            if self.fall_back(now, id) {
+                continue;
+            }
             if let Some(Machine::Client(tx, _)) = self.entries.get_mut(&id).map(|e| &mut e.machine)
                 && matches!(tx.state(), ClientState::Calling | ClientState::Trying | ClientState::Proceeding)
             {
@@ -270,6 +375,23 @@ impl Transactions {
         told
     }
 
+    /// A request that went by TCP for its size alone goes by UDP after all (RFC 3261 §18.1.1), if it did.
+    fn fall_back(&mut self, now: Instant, id: TxId) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let Machine::Client(tx, _) = &mut entry.machine else { return false };
+        let unanswered = matches!(tx.state(), ClientState::Calling | ClientState::Trying);
+        let Some(udp) = entry.instead_of.take().filter(|_| unanswered) else { return false };
+        let mut request = tx.request().clone();
+        wire::carried_by(&mut request, Transport::Udp, false);
+        let (again, outputs) = ClientTransaction::new(request, reliability(udp), self.timers);
+        *tx = again;
+        entry.flow = udp;
+        entry.deadlines.clear();
+        self.size.note_refused(now, udp.remote);
+        self.apply(now, id, outputs);
+        true
+    }
+
     /// Drops a transaction that nothing will end: an INVITE of ours that was cancelled and never answered.
     pub fn abandon(&mut self, id: TxId) {
         self.remove(id);
@@ -277,18 +399,41 @@ impl Transactions {
 
     /// What a client transaction is for.
     pub fn purpose(&self, id: TxId) -> Option<&Purpose> {
+        if let Some(spent) = self.spent.get(&id) {
+            return if let Rest::Taken(taken) = &spent.rest { Some(&taken.purpose) } else { None };
+        }
         match &self.entries.get(&id)?.machine {
             Machine::Client(_, purpose) => Some(purpose),
-            _ => None,
+            Machine::Server(_) => None,
         }
     }
 
     /// A fork's own state.
     pub fn fork_mut(&mut self, id: TxId) -> Option<&mut Fork> {
+        if let Some(spent) = self.spent.get_mut(&id) {
+            let Rest::Taken(taken) = &mut spent.rest else { return None };
+            return if let Purpose::Call(fork) = &mut taken.purpose { Some(fork) } else { None };
+        }
         match &mut self.entries.get_mut(&id)?.machine {
             Machine::Client(_, Purpose::Call(fork)) => Some(fork),
             _ => None,
         }
+    }
+
+    /// The early dialog with these tags among the forks of a call.
+    pub fn early_mut(&mut self, forks: &[TxId], local_tag: &str, remote_tag: &str) -> Option<&mut Early> {
+        let id = *forks
+            .iter()
+            .find(|id| matches!(self.purpose(**id), Some(Purpose::Call(f)) if f.local_tag == local_tag))?;
+        self.fork_mut(id)?.early.iter_mut().find(|e| e.dialog.remote_tag == remote_tag)
+    }
+
+    /// The INVITE of a client transaction that may be answered already, as far as a dialog needs it, and its flow.
+    pub fn invite(&self, id: TxId) -> Option<(Request, Flow)> {
+        if let Some(spent) = self.spent.get(&id) {
+            return if let Rest::Taken(taken) = &spent.rest { Some((taken.origin()?, taken.flow)) } else { None };
+        }
+        self.client(id).map(|(request, flow, _)| (request.clone(), flow))
     }
 
     /// The request and flow of a client transaction, and whether its final answer is still due.
@@ -304,7 +449,7 @@ impl Transactions {
     }
 
     fn find_server(&self, key: &TransactionKey, transport: Transport) -> Option<TxId> {
-        self.servers.get(&(key.clone(), transport)).copied().or_else(|| {
+        self.servers.get(&(self.hash(key), transport)).copied().or_else(|| {
             // An RFC 2543 ACK carries the To tag of our answer, which the INVITE it belongs to had not.
             let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key.clone()
             else {
@@ -312,14 +457,27 @@ impl Transactions {
             };
             let first =
                 TransactionKey::Legacy { request_uri, top_via, from_tag, to_tag: Vec::new(), call_id, cseq, method };
-            self.servers.get(&(first, transport)).copied()
+            self.servers.get(&(self.hash(&first), transport)).copied()
         })
     }
 
-    fn insert(&mut self, key: TransactionKey, machine: Machine, flow: Flow, merge: Option<MergeKey>) -> TxId {
+    fn hash<T: Hash>(&self, what: &T) -> MatchKey {
+        let [high, low] = [0, 1].map(|i| u128::from(self.hashers[i].hash_one(what)));
+        high << 64 | low
+    }
+
+    fn merge_key(&self, request: &Request) -> Option<MatchKey> {
+        let headers: &Headers = &request.headers;
+        let cseq = wire::cseq(headers)?;
+        let tag = wire::tag(headers, &HeaderName::From)?;
+        Some(self.hash(&(wire::call_id(headers), tag, cseq.sequence, cseq.method)))
+    }
+
+    fn insert(&mut self, key: MatchKey, machine: Machine, flow: Flow, merge: Option<MatchKey>) -> TxId {
         self.last += 1;
         let id = TxId(self.last);
-        self.entries.insert(id, Entry { machine, key, merge, flow, leg: None, deadlines: Vec::new() });
+        let entry = Entry { machine, key, merge, flow, instead_of: None, leg: None, deadlines: Vec::new() };
+        self.entries.insert(id, Box::new(entry));
         id
     }
 
@@ -350,65 +508,90 @@ impl Transactions {
         told
     }
 
-    /// Drops a transaction that ended while it told the core something. To be called after that was dealt with.
+    /// Drops what ended while it told the core something, and shrinks what is finished. To be called after that was dealt
+    /// with.
     pub fn settle(&mut self, id: TxId) {
         let over = match self.entries.get(&id).map(|e| &e.machine) {
             Some(Machine::Client(tx, _)) => tx.state() == ClientState::Terminated,
             Some(Machine::Server(tx)) => tx.state() == ServerState::Terminated,
-            _ => false,
+            None => return,
         };
         if over {
             self.remove(id);
+        } else {
+            self.shrink(id);
         }
     }
 
+    /// Keeps of a finished transaction what it may have to repeat.
     fn shrink(&mut self, id: TxId) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        let Machine::Server(tx) = &mut entry.machine else { return };
-        let timer = match tx.state() {
-            ServerState::Completed if tx.request().method != Method::Invite => Timer::J,
-            ServerState::Accepted => Timer::L,
-            _ => return,
+        let Some(mut entry) = self.entries.remove(&id) else { return };
+        let flow = entry.flow;
+        let left = match entry.machine {
+            Machine::Server(mut tx) => match spent::of_server(&mut tx, flow) {
+                Some(left) => Ok(left),
+                None => Err(Machine::Server(tx)),
+            },
+            Machine::Client(mut tx, purpose) => match spent::of_client(&mut tx, flow, purpose) {
+                Ok(left) => Ok(left),
+                Err(purpose) => Err(Machine::Client(tx, purpose)),
+            },
         };
-        if timer == Timer::L {
-            entry.machine = Machine::Spent { answer: None, timer };
-            return;
+        match left {
+            Ok((rest, timer)) => {
+                // A reliable transport's timer is zero, and fires all the same.
+                let Some(&(_, at)) = entry.deadlines.iter().find(|(t, _)| *t == timer) else {
+                    return self.unlink(id, entry.key, entry.merge, flow.transport);
+                };
+                let Entry { key, merge, leg, .. } = *entry;
+                self.spent.insert(id, Spent { rest, key, transport: flow.transport, merge, leg, timer, at });
+                relax(&mut self.entries);
+            }
+            Err(machine) => {
+                entry.machine = machine;
+                self.entries.insert(id, entry);
+            }
         }
-        // What the machine itself would repeat.
-        let request = tx.request().clone();
-        let answer = tx.on_request(&request).into_iter().find_map(|output| match output {
-            Output::Send(message) => Some(message.to_bytes()),
-            _ => None,
-        });
-        entry.machine = Machine::Spent { answer, timer };
     }
 
     fn remove(&mut self, id: TxId) {
+        if let Some(spent) = self.spent.remove(&id) {
+            relax(&mut self.spent);
+            return self.unlink(id, spent.key, spent.merge, spent.transport);
+        }
         let Some(entry) = self.entries.remove(&id) else { return };
-        match entry.machine {
-            Machine::Client(..) if self.clients.get(&entry.key) == Some(&id) => {
-                self.clients.remove(&entry.key);
-            }
-            Machine::Client(..) => {}
-            Machine::Server(_) | Machine::Spent { .. } => {
-                let key = (entry.key, entry.flow.transport);
-                if self.servers.get(&key) == Some(&id) {
-                    self.servers.remove(&key);
-                }
-            }
+        relax(&mut self.entries);
+        self.unlink(id, entry.key, entry.merge, entry.flow.transport);
+    }
+
+    /// Nothing finds it any more.
+    fn unlink(&mut self, id: TxId, key: MatchKey, merge: Option<MatchKey>, transport: Transport) {
+        if self.clients.get(&key) == Some(&id) {
+            self.clients.remove(&key);
+            relax(&mut self.clients);
         }
-        if let Some(merge) = entry.merge
-            && self.merges.get(&merge) == Some(&id)
-        {
+        if self.servers.get(&(key, transport)) == Some(&id) {
+            self.servers.remove(&(key, transport));
+            relax(&mut self.servers);
+        }
+        if let Some(merge) = merge.filter(|merge| self.merges.get(merge) == Some(&id)) {
             self.merges.remove(&merge);
+            relax(&mut self.merges);
         }
+    }
+}
+
+/// Gives memory back once a table is mostly empty: after a storm it must not keep the size of the storm.
+pub(super) fn relax<K: Eq + Hash, V>(table: &mut HashMap<K, V>) {
+    if table.capacity() > 1_024 && table.len() < table.capacity() / 8 {
+        table.shrink_to(table.len() * 2);
     }
 }
 
 fn reliability(flow: Flow) -> Reliability {
     match flow.transport {
         Transport::Udp => Reliability::Unreliable,
-        Transport::Tcp => Reliability::Reliable,
+        _ => Reliability::Reliable,
     }
 }
 
@@ -429,10 +612,4 @@ fn server_key(request: &Request) -> Option<TransactionKey> {
         cseq: wire::cseq(&request.headers)?.sequence,
         method: method.as_bytes().to_vec(),
     })
-}
-
-fn merge_key(request: &Request) -> Option<MergeKey> {
-    let headers: &Headers = &request.headers;
-    let cseq = wire::cseq(headers)?;
-    Some((wire::call_id(headers), wire::tag(headers, &HeaderName::From)?, cseq.sequence, cseq.method))
 }

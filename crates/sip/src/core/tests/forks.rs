@@ -58,6 +58,11 @@ fn the_first_answer_wins_and_the_others_are_cancelled() {
     assert!(
         sent[0].starts_with("ACK sip:1001@192.0.2.9:5099 ") && header(&sent[0], "To").unwrap().ends_with("tag=win")
     );
+    assert_eq!(
+        header(&sent[1], "Reason").as_deref(),
+        Some("SIP;cause=200;text=\"Call completed elsewhere\""),
+        "RFC 3326"
+    );
     for same in ["Via", "Call-ID", "From", "To"] {
         assert_eq!(header(&sent[1], same), header(&invites[0], same), "RFC 3261 §9.1");
     }
@@ -149,4 +154,80 @@ fn nobody_registered_is_480_and_a_challenge_is_a_refusal() {
     script.send(&answer(&invites[0], 401, "t"));
     script.send(&answer(&invites[1], 407, "t"));
     assert_eq!(script.kinds(), ["Failed(401)"]);
+}
+
+#[test]
+fn a_cancel_says_why() {
+    let (mut script, invites) = ringing();
+    script.send(&answer(&invites[0], 180, "t"));
+    let reason = crate::fields::completed_elsewhere();
+    let sent = script.order(SipCommand::CancelFor { leg: LegId(1), reason: reason.clone() });
+    assert_eq!((names(&sent), header(&sent[0], "Reason")), (vec!["CANCEL".into()], Some(reason.clone())));
+    let late = script.send(&answer(&invites[1], 180, "t"));
+    assert_eq!(
+        (names(&late), header(&late[0], "Reason")),
+        (vec!["CANCEL".into()], Some(reason)),
+        "once it is heard of"
+    );
+    script.finish();
+}
+
+#[test]
+fn a_bye_that_overtakes_its_200_ends_the_call() {
+    let (mut script, invites) = ringing();
+    script.send(&answer(&invites[0], 180, "t"));
+    let (from, to) = (header(&invites[0], "To").unwrap(), header(&invites[0], "From").unwrap());
+    let bye = format!(
+        "BYE sip:x@192.0.2.1 SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9:5099;branch=z9hG4bKbye\nFrom: {from};tag=t\nTo: {to}\nCall-ID: {}\nCSeq: 1 BYE\nContent-Length: 0\n\n",
+        header(&invites[0], "Call-ID").unwrap()
+    );
+    assert_eq!(names(&script.send(&bye)), ["200 BYE"]);
+    assert_eq!(names(&script.send(&answer(&invites[0], 200, "t"))), ["ACK"]);
+    assert_eq!(script.kinds(), ["Progress(180)", "Answered", "Ended(Bye)"]);
+    script.finish();
+}
+
+#[test]
+fn an_interval_too_small_is_asked_for_anew() {
+    let (mut script, invites) = ringing();
+    let refused = answer(&invites[0], 422, "t").replace("Content-Length", "Min-SE: 3600\nContent-Length");
+    let sent = script.send(&refused);
+    assert_eq!(names(&sent), ["ACK", "INVITE"]);
+    for (name, value) in [("Session-Expires", "3600"), ("Min-SE", "3600"), ("CSeq", "2 INVITE")] {
+        assert_eq!(header(&sent[1], name).as_deref(), Some(value));
+    }
+    assert_eq!(header(&sent[1], "Call-ID"), header(&invites[0], "Call-ID"));
+    assert_ne!(header(&sent[1], "Via"), header(&invites[0], "Via"));
+    assert_eq!(names(&script.send(&answer(&sent[1], 200, "t"))), ["ACK",]);
+    assert_eq!(script.kinds(), ["Answered"]);
+    let bye = script.order(SipCommand::Bye { leg: LegId(1), reason: None }).remove(0);
+    assert_eq!(header(&bye, "CSeq").as_deref(), Some("3 BYE"));
+    script.finish();
+}
+
+#[test]
+fn prack_goes_into_the_dialog_of_each_fork() {
+    let (mut script, invites) = ringing();
+    let reliable = |invite: &str, tag: &str, rseq: u32| {
+        answer(invite, 183, tag).replace(
+            "Content-Length",
+            &format!("Contact: <sip:{tag}@192.0.2.9:6000>\nRequire: 100rel\nRSeq: {rseq}\nContent-Length"),
+        )
+    };
+    let one = script.send(&reliable(&invites[0], "one", 7));
+    let two = script.send(&reliable(&invites[0], "two", 70));
+    for (sent, tag, rack) in [(&one, "one", "7 1 INVITE"), (&two, "two", "70 1 INVITE")] {
+        assert_eq!(names(sent), ["PRACK"]);
+        assert!(sent[0].starts_with(&format!("PRACK sip:{tag}@192.0.2.9:6000 ")));
+        assert_eq!(header(&sent[0], "RAck").as_deref(), Some(rack));
+        assert!(header(&sent[0], "To").unwrap().ends_with(&format!("tag={tag}")));
+    }
+    assert!(script.send(&reliable(&invites[0], "one", 7)).is_empty(), "a copy: its PRACK repeats itself");
+    assert!(script.send(&reliable(&invites[0], "one", 9)).is_empty(), "one before it is missing: RFC 3262 §4");
+    assert_eq!(names(&script.send(&reliable(&invites[0], "one", 8))), ["PRACK"]);
+    assert_eq!(script.kinds(), ["Progress(183)", "Progress(183)", "Progress(183)"]);
+    script.send(&answer(&invites[0], 200, "one"));
+    let bye = script.order(SipCommand::Bye { leg: LegId(1), reason: None }).remove(0);
+    assert_eq!(header(&bye, "CSeq").as_deref(), Some("4 BYE"), "INVITE, two PRACKs");
+    script.finish();
 }

@@ -1,12 +1,18 @@
 //! The core on a virtual clock: two cores over a wire that delays and loses by rule, or one core against a scripted peer.
 
 mod calls;
+mod defence;
+mod early;
 mod forks;
 mod hostile;
+mod qualify;
 mod races;
+mod refer;
 mod register;
+mod reoffer;
 mod requests;
 mod torture;
+mod trunks;
 mod walk;
 mod within;
 
@@ -228,9 +234,20 @@ pub(super) fn kind(event: &SipEvent) -> String {
         SipEvent::Failed { code, .. } => format!("Failed({code})"),
         SipEvent::Ended { cause, .. } => format!("Ended({cause:?})"),
         SipEvent::Reoffer { sdp, .. } => format!("Reoffer({})", if sdp.is_some() { "sdp" } else { "none" }),
+        SipEvent::Reoffered { sdp, .. } => match sdp {
+            Ok(sdp) => format!("Reoffered({})", if sdp.is_some() { "sdp" } else { "none" }),
+            Err(code) => format!("Reoffered({code})"),
+        },
+        SipEvent::EarlyAnswer { .. } => "EarlyAnswer".into(),
+        SipEvent::Refer { .. } => "Refer".into(),
+        SipEvent::Referral { step, .. } => format!("Referral({step:?})"),
         SipEvent::InfoDigit { digit, .. } => format!("InfoDigit({digit})"),
         SipEvent::Registered { ext, expires_s, .. } => format!("Registered({ext},{expires_s})"),
         SipEvent::Unregistered { ext } => format!("Unregistered({ext})"),
+        SipEvent::Registrations { ext, contacts } => format!("Registrations({ext},{})", contacts.len()),
+        SipEvent::Trunk { name, state } => format!("Trunk({name},{state:?})"),
+        SipEvent::Banned { source, .. } => format!("Banned({source})"),
+        SipEvent::Pardoned { source } => format!("Pardoned({source})"),
     }
 }
 

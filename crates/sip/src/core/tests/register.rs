@@ -4,7 +4,7 @@ use super::*;
 use crate::auth::tests::respond;
 
 /// A REGISTER of an extension's phone.
-fn message(ext: &str, cseq: u32, extra: &str) -> String {
+pub(super) fn message(ext: &str, cseq: u32, extra: &str) -> String {
     format!(
         "REGISTER sip:baton.test SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKr{ext}{cseq}\nMax-Forwards: 70\nFrom: <sip:{ext}@baton.test>;tag=r\nTo: <sip:{ext}@baton.test>\nCall-ID: reg-{ext}\nCSeq: {cseq} REGISTER\nUser-Agent: Phone/1\n{extra}Content-Length: 0\n\n"
     )
@@ -73,7 +73,7 @@ fn known_and_unknown_extensions_are_challenged_alike() {
     assert_eq!(shape(&known, "1001"), shape(&unknown, "9999"));
     let algorithms: Vec<_> =
         headers(&known, "WWW-Authenticate").iter().map(|w| w.split("algorithm=").nth(1).unwrap().to_owned()).collect();
-    assert_eq!(algorithms, ["SHA-256", "MD5"]);
+    assert_eq!(algorithms, ["SHA-256", "SHA-512-256", "MD5"]);
     let wrong = register(&mut script, "1001", "wrong", 2, "Contact: <sip:a@192.0.2.9>\n");
     let nobody = register(&mut script, "9999", "wrong", 2, "Contact: <sip:a@192.0.2.9>\n");
     assert_eq!(shape(&wrong, "1001"), shape(&nobody, "9999"));

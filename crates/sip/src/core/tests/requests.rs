@@ -35,9 +35,9 @@ fn refusals_have_the_rfcs_status_and_make_no_state() {
         (request("OPTIONS", "mailto:a@b", "a", 1, "", ""), "416 OPTIONS", None),
         (request("INVITE", "sip:nobody@192.0.2.1", "a", 1, "", OFFER), "404 INVITE", None),
         (
-            request("INVITE", uri, "a", 1, "Require: 100rel, timer, x\n", OFFER),
+            request("INVITE", uri, "a", 1, "Require: precondition, timer, 100rel, x\n", OFFER),
             "420 INVITE",
-            Some(("Unsupported", "100rel, x")),
+            Some(("Unsupported", "precondition, x")),
         ),
         (
             request("INVITE", uri, "a", 1, "Content-Type: text/plain\n", "hello"),

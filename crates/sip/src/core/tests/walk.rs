@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::details::ReferId;
 
 fn walk(seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
@@ -22,7 +23,10 @@ fn walk(seed: u64) {
             .collect();
         let called = (!legs.is_empty()).then(|| legs[rng.random_range(0..legs.len())]);
         let caller = (!placed.is_empty()).then(|| placed[rng.random_range(0..placed.len())]);
-        match (rng.random_range(0..9), called, caller) {
+        let side = rng.random_range(0..2);
+        let either = if side == 0 { caller } else { called };
+        let refer = ReferId(rng.random_range(1..4));
+        match (rng.random_range(0..16), called, caller) {
             (0 | 1, ..) => {
                 let leg = LegId(step * 2 + 1);
                 placed.push(leg);
@@ -45,6 +49,27 @@ fn walk(seed: u64) {
             (6, Some(leg), _) => pair.order(1, SipCommand::Bye { leg, reason: None }),
             (7, _, Some(leg)) => pair.order(0, SipCommand::Bye { leg, reason: None }),
             (8, _, Some(leg)) => pair.order(0, SipCommand::Cancel { leg }),
+            (9, Some(leg), _) => {
+                let sdp = rng.random_bool(0.5).then(sdp);
+                pair.order(1, SipCommand::Progress { leg, code: 183, sdp });
+            }
+            (10, ..) => either.into_iter().for_each(|leg| pair.order(side, SipCommand::Hold { leg })),
+            (11, ..) => either.into_iter().for_each(|leg| pair.order(side, SipCommand::Reoffer { leg, sdp: sdp() })),
+            (12 | 13, ..) => {
+                let sdp = if rng.random_bool(0.8) { Ok(sdp()) } else { Err(488) };
+                either
+                    .into_iter()
+                    .for_each(|leg| pair.order(side, SipCommand::AnswerReoffer { leg, sdp: sdp.clone() }));
+            }
+            (14, ..) => either.into_iter().for_each(|leg| {
+                let to = "sip:x@192.0.2.9".to_owned();
+                pair.order(side, SipCommand::Refer { leg, to, replaces: None, referred_by: None });
+            }),
+            (15, ..) => either.into_iter().for_each(|leg| match rng.random_range(0..3) {
+                0 => pair.order(side, SipCommand::AcceptRefer { leg, refer }),
+                1 => pair.order(side, SipCommand::RejectRefer { leg, refer, code: 603 }),
+                _ => pair.order(side, SipCommand::ReferStatus { leg, refer, code: 200, reason: None }),
+            }),
             _ => {}
         }
         let pause = [0, 5, 10, 200, 3_000][rng.random_range(0..5)];

@@ -1,6 +1,9 @@
 //! The API: health, metrics, call records, drain. Loopback by default; beyond it every request but the health checks needs
 //! the bearer token (the config refuses to be without one).
 
+mod timeline;
+
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,14 +11,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::desk;
+use super::metrics::Now;
 use super::shared::{CallEvent, Shared};
 
 /// What the handlers may see.
@@ -34,8 +42,12 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/metrics", get(metrics))
         .route("/api/v1/calls", get(calls))
         .route("/api/v1/calls/{id}", get(call))
+        .route("/api/v1/calls/{id}/timeline", get(told))
         .route("/api/v1/calls/{id}/hangup", post(hangup))
         .route("/api/v1/agents", get(agents))
+        .route("/api/v1/agents/{extension}/ready", post(agent_ready))
+        .route("/api/v1/agents/{extension}/pause", post(agent_pause))
+        .route("/api/v1/events", get(events))
         .route("/api/v1/drain", post(drain))
         .layer(middleware::from_fn_with_state(api.clone(), authorise));
     let app = Router::new()
@@ -81,9 +93,18 @@ async fn ready(State(api): State<Api>) -> Response {
 }
 
 async fn metrics(State(api): State<Api>) -> Response {
-    let depth = api.shared.store.outbox_depth().await.unwrap_or(0);
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], api.shared.metrics.text(api.shared.live.len(), depth))
-        .into_response()
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let now = Now {
+        calls_live: api.shared.live.len(),
+        outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
+        media: api.shared.media.counters(),
+        sip: api.shared.sip.counters(),
+        sizes: api.shared.sip.sizes(),
+    };
+    match api.shared.metrics.text(&now) {
+        Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(e) => fault(&e),
+    }
 }
 
 #[derive(Deserialize)]
@@ -109,9 +130,32 @@ async fn calls(State(api): State<Api>, Query(filter): Query<Filter>) -> Response
 async fn call(State(api): State<Api>, Path(id): Path<String>) -> Response {
     match api.shared.store.call(&id).await {
         Ok(Some(row)) => ([(header::CONTENT_TYPE, "application/json")], row.json).into_response(),
-        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no call {id}")}))).into_response(),
+        Ok(None) => no_call(&id),
         Err(e) => fault(&e),
     }
+}
+
+async fn told(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    match api.shared.store.call(&id).await {
+        Ok(Some(row)) => match serde_json::from_str(&row.json) {
+            Ok(record) => Json(timeline::of(&record)).into_response(),
+            Err(e) => fault(&e),
+        },
+        Ok(None) => no_call(&id),
+        Err(e) => fault(&e),
+    }
+}
+
+/// Every call's record as it changes, as server-sent events named `call`. Who reads too slowly misses some; an event `missed`
+/// says how many.
+async fn events(State(api): State<Api>) -> impl IntoResponse {
+    let changes = BroadcastStream::new(api.shared.changes.subscribe()).map(|change| {
+        Ok::<_, Infallible>(match change {
+            Ok(record) => Event::default().event("call").data(record),
+            Err(BroadcastStreamRecvError::Lagged(n)) => Event::default().event("missed").data(n.to_string()),
+        })
+    });
+    Sse::new(changes).keep_alive(KeepAlive::default())
 }
 
 async fn hangup(State(api): State<Api>, Path(id): Path<String>) -> Response {
@@ -137,9 +181,31 @@ async fn agents(State(api): State<Api>) -> Response {
     .into_response()
 }
 
+async fn agent_ready(State(api): State<Api>, Path(extension): Path<String>) -> Response {
+    set_agent(&api, extension, true).await
+}
+
+async fn agent_pause(State(api): State<Api>, Path(extension): Path<String>) -> Response {
+    set_agent(&api, extension, false).await
+}
+
+async fn set_agent(api: &Api, extension: String, ready: bool) -> Response {
+    let (answer, state) = tokio::sync::oneshot::channel();
+    api.shared.tell_desk(desk::Request::Set { extension: extension.clone(), ready, answer });
+    match state.await {
+        Ok(Some(state)) => Json(json!({"extension": extension, "state": state})).into_response(),
+        _ => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no queue has an agent {extension}")})))
+            .into_response(),
+    }
+}
+
 async fn drain(State(api): State<Api>) -> StatusCode {
     let _ = api.drain.try_send(());
     StatusCode::ACCEPTED
+}
+
+fn no_call(id: &str) -> Response {
+    (StatusCode::NOT_FOUND, Json(json!({"error": format!("no call {id}")}))).into_response()
 }
 
 fn fault(e: &dyn std::fmt::Display) -> Response {
