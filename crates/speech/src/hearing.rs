@@ -20,7 +20,7 @@ use crate::endpoint::{Endpointer, Turn};
 use crate::floor::Floor;
 use crate::queue::Kind;
 use crate::stats::{Counters, SpeechStats};
-use crate::stt::{Done, Job, Pool};
+use crate::stt::{Done, Heard, Job, Pool};
 use crate::{Expectation, Expected, HearEvent, Hints, Transcriber, VoiceActivity};
 
 /// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
@@ -32,6 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 struct Control {
     open: AtomicBool,
     gone: AtomicBool,
+    voice: AtomicBool,
     expectation: Mutex<Expectation>,
 }
 
@@ -47,6 +48,14 @@ impl Ear {
     /// Tells it what to expect.
     pub fn expect(&self, expectation: Expectation) {
         *self.0.expectation.lock().unwrap_or_else(PoisonError::into_inner) = expectation;
+    }
+}
+
+impl Ear {
+    /// Whether the voice is measured beside the words. It is not until told: callers only, never agents, and not where it is
+    /// switched off.
+    pub fn measure_voice(&self, measure: bool) {
+        self.0.voice.store(measure, Ordering::Relaxed);
     }
 }
 
@@ -85,7 +94,7 @@ enum Probe {
         ended: Instant,
     },
     Known {
-        done: Result<crate::Transcript, crate::SttError>,
+        done: Result<Heard, crate::SttError>,
         ended: Instant,
         decoded: Instant,
     },
@@ -123,6 +132,7 @@ impl Hearing {
         let control = Arc::new(Control {
             open: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            voice: AtomicBool::new(false),
             expectation: Mutex::new(Expectation::default()),
         });
         let listener = Listener {
@@ -254,7 +264,18 @@ impl Listener {
 
     fn job(&self, kind: Kind, serial: u64, due: Instant, done: &Sender<Done>) -> Job {
         let (hints, _) = self.expected();
-        Job { ear: self.id, turn: self.turn, serial, kind, due, pcm: self.said.clone(), hints, done: done.clone() }
+        let voice = self.control.voice.load(Ordering::Relaxed);
+        Job {
+            ear: self.id,
+            turn: self.turn,
+            serial,
+            kind,
+            due,
+            pcm: self.said.clone(),
+            hints,
+            voice,
+            done: done.clone(),
+        }
     }
 
     fn expected(&self) -> (Hints, Expected) {
@@ -266,11 +287,11 @@ impl Listener {
         let now = Instant::now();
         if done.kind == Kind::Partial {
             let is_of_now = done.serial == self.turn && self.endpointer.is_speaking();
-            if let Ok(t) = done.result
+            if let Ok(Heard { transcript, .. }) = done.result
                 && is_of_now
-                && !t.text.trim().is_empty()
+                && !transcript.text.trim().is_empty()
             {
-                (self.events)(HearEvent::Partial { text: t.text });
+                (self.events)(HearEvent::Partial { text: transcript.text });
             }
             return;
         }
@@ -281,30 +302,25 @@ impl Listener {
         if let Probe::Pending { ended } = self.probe
             && done.serial == self.serial
         {
-            if let Ok(transcript) = &done.result {
+            if let Ok(heard) = &done.result {
                 let (_, kind) = self.expected();
-                self.endpointer.words(&transcript.text, kind);
+                self.endpointer.words(&heard.transcript.text, kind);
             }
             self.probe = Probe::Known { done: done.result, ended, decoded: now };
         }
     }
 
-    fn tell(
-        &self,
-        result: Result<crate::Transcript, crate::SttError>,
-        ended: Instant,
-        endpointed: Instant,
-        decoded: Instant,
-    ) {
+    fn tell(&self, result: Result<Heard, crate::SttError>, ended: Instant, endpointed: Instant, decoded: Instant) {
         if !self.control.open.load(Ordering::Relaxed) {
             return;
         }
         (self.events)(match result {
-            Ok(t) if t.text.trim().is_empty() => HearEvent::NothingHeard,
-            Ok(t) => HearEvent::Utterance {
+            Ok(heard) if heard.transcript.text.trim().is_empty() => HearEvent::NothingHeard,
+            Ok(Heard { transcript: t, features }) => HearEvent::Utterance {
                 text: t.text,
                 confidence: t.confidence,
                 words: t.words,
+                features,
                 ended,
                 endpointed,
                 decoded,

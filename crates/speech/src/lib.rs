@@ -167,6 +167,8 @@ pub enum HearEvent {
         confidence: f32,
         /// Word by word, where the engine tells.
         words: Vec<Word>,
+        /// How it was said. `None`: the ear was not told to measure the voice, or there is less than a second of it.
+        features: Option<baton_tone::Features>,
         /// When the last voiced audio ended.
         ended: Instant,
         /// When the turn was held to be over.

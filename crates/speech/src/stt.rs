@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use baton_tone::Features;
 use tracing::{error, warn};
 
 use crate::queue::{Entry, Kind, Queue, Refusal, Taken};
@@ -27,6 +28,8 @@ pub(crate) struct Job {
     pub due: Instant,
     pub pcm: Vec<i16>,
     pub hints: Hints,
+    /// Whether the voice is measured too.
+    pub voice: bool,
     pub done: Sender<Done>,
 }
 
@@ -35,7 +38,13 @@ pub(crate) struct Done {
     pub ear: u64,
     pub serial: u64,
     pub kind: Kind,
-    pub result: Result<Transcript, SttError>,
+    pub result: Result<Heard, SttError>,
+}
+
+/// What one stretch of audio told.
+pub(crate) struct Heard {
+    pub transcript: Transcript,
+    pub features: Option<Features>,
 }
 
 struct Shared {
@@ -174,5 +183,15 @@ impl Pool {
 }
 
 fn answer(job: Job, result: Result<Transcript, SttError>) {
+    let result = result.map(|transcript| Heard { features: features(&job, &transcript), transcript });
     let _ = job.done.send(Done { ear: job.ear, serial: job.serial, kind: job.kind, result });
+}
+
+/// The voice is measured on the samples that gave the words, where there are words and the ear was told to. The words are
+/// never lost for it.
+fn features(job: &Job, transcript: &Transcript) -> Option<Features> {
+    if !job.voice || job.kind == Kind::Partial || transcript.text.trim().is_empty() {
+        return None;
+    }
+    catch_unwind(|| Features::of(&job.pcm)).ok().flatten()
 }

@@ -77,6 +77,28 @@ fn an_utterance_is_heard_once() {
 }
 
 #[test]
+fn the_voice_is_measured_where_it_is_asked_for_and_long_enough() {
+    let mut rig = rig(&Script::new(&["where is my order", "where is my order", "yes"]));
+    for (measure, voiced_ms, measured) in [(false, 2_000, false), (true, 2_000, true), (true, 500, false)] {
+        rig.ear.measure_voice(measure);
+        rig.feed(200, false);
+        rig.feed(voiced_ms, true);
+        rig.feed(1_000, false);
+        let features = loop {
+            if let HearEvent::Utterance { features, .. } = rig.next() {
+                break features;
+            }
+        };
+        assert_eq!(features.is_some(), measured, "{measure}, {voiced_ms} ms: {features:?}");
+        if let Some(f) = features {
+            // A square wave of 4,000.
+            assert!((f.level_dbov - 20.0 * (4_000f32 / 32_768.0).log10()).abs() < 0.3, "{f:?}");
+            assert!((f.voiced_s - 2.0).abs() < 0.1, "{f:?}");
+        }
+    }
+}
+
+#[test]
 fn a_closed_ear_hears_nothing_and_forgets() {
     let script = Script::new(&["after"]);
     let mut rig = rig(&script);

@@ -34,13 +34,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let cpu = cpu_seconds()? - before;
     let n = utterances.len() * ROUNDS;
     let said = utterances.iter().map(|c| c.duration().as_secs_f64()).sum::<f64>() * ROUNDS as f64;
-    let conditions = format!("{} utterances of the sample callers, {:.1} s on average, no pauses", utterances.len(), said / n as f64);
+    let conditions = format!(
+        "{} utterances of the sample callers, {:.1} s on average, no pauses",
+        utterances.len(),
+        said / n as f64
+    );
     let mut summary = serde_json::Map::new();
     for (name, unit, value) in
         [("tone.core_pct_per_call", "%", 100.0 * cpu / said), ("tone.ms_per_utterance", "ms", 1_000.0 * cpu / n as f64)]
     {
         writeln!(std::io::stdout(), "{name:<40} {value:>9.3} {unit}   n={n}")?;
-        let row = json!({"value": value, "unit": unit, "beside": null, "ratio": null, "n": n, "conditions": conditions});
+        let row =
+            json!({"value": value, "unit": unit, "beside": null, "ratio": null, "n": n, "conditions": conditions});
         summary.insert(name.into(), row);
     }
     let dir = root.join("target/bench");

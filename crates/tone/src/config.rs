@@ -242,11 +242,15 @@ impl Config {
         let bands = [("soften", l.soften, 0.0), ("offer", l.offer, l.soften.on), ("transfer", l.transfer, l.offer.on)];
         for (name, band, below) in bands {
             if !(band.off > 0.0 && band.off <= band.on && band.on <= 100.0) {
-                let why = format!("begins at {} and is left below {}: both from 0 to 100, off below on", band.on, band.off);
+                let why =
+                    format!("begins at {} and is left below {}: both from 0 to 100, off below on", band.on, band.off);
                 return fail(&format!("levels.{name}"), why);
             }
             if band.on <= below {
-                return fail(&format!("levels.{name}.on"), format!("is {}, but the level before begins at {below}", band.on));
+                return fail(
+                    &format!("levels.{name}.on"),
+                    format!("is {}, but the level before begins at {below}", band.on),
+                );
             }
         }
         if !(l.hard >= l.transfer.on && l.hard <= 100.0) {

@@ -52,7 +52,9 @@ pub enum LexiconError {
         line: usize,
     },
     /// A phrase that can never be found.
-    #[error("line {line}: `{phrase}` is never found: write words in lower case, no apostrophe, `..` only between words")]
+    #[error(
+        "line {line}: `{phrase}` is never found: write words in lower case, no apostrophe, `..` only between words"
+    )]
     NotAPhrase {
         /// From 1.
         line: usize,

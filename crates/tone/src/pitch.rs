@@ -109,9 +109,8 @@ struct Spectra {
 impl Spectra {
     fn new() -> Self {
         let mut planner = RealFftPlanner::<f32>::new();
-        let hann: Vec<f32> = (0..FRAME)
-            .map(|n| 0.5 - 0.5 * (std::f32::consts::TAU * (n as f32 + 0.5) / FRAME as f32).cos())
-            .collect();
+        let hann: Vec<f32> =
+            (0..FRAME).map(|n| 0.5 - 0.5 * (std::f32::consts::TAU * (n as f32 + 0.5) / FRAME as f32).cos()).collect();
         let window_lags = (0..=(LONGEST + 1) * FINER)
             .map(|lag| {
                 let t = lag as f32 / (FINER * FRAME) as f32;

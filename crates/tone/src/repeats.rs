@@ -20,7 +20,9 @@ const IDLE: &str = "about after again also because been before call calling cant
     euros point";
 
 fn is_idle(word: &str) -> bool {
-    word.ends_with("teen") || word.chars().any(|c| c.is_ascii_digit()) || IDLE.split_whitespace().any(|idle| idle == word)
+    word.ends_with("teen")
+        || word.chars().any(|c| c.is_ascii_digit())
+        || IDLE.split_whitespace().any(|idle| idle == word)
 }
 
 /// What the caller said of late.

@@ -7,12 +7,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::Features;
 use crate::baseline::{self, Baseline, Distance};
 use crate::config::{Band, Config};
 use crate::lexicon::{Lexicon, Mood};
 use crate::repeats::Said;
 use crate::why::{self, Reason, Term};
-use crate::Features;
 
 /// Terms with fewer points are forgotten, and not told.
 const FORGOTTEN: f32 = 1.0;
@@ -273,7 +273,9 @@ impl Frustration {
         self.arousals.push_back(distance.arousal * distance.trust);
         self.last = Some(distance);
         let slope = match (self.arousals.front(), self.arousals.back()) {
-            (Some(first), Some(last)) if self.arousals.len() == SLOPE_TURNS => (last - first) / (SLOPE_TURNS - 1) as f32,
+            (Some(first), Some(last)) if self.arousals.len() == SLOPE_TURNS => {
+                (last - first) / (SLOPE_TURNS - 1) as f32
+            }
             _ => 0.0,
         };
         self.voice_reasons((slope / FULL_SLOPE).clamp(0.0, 1.0) * points(tone.slope_cap), config)
@@ -295,7 +297,8 @@ impl Frustration {
     /// Moves the level; whether it rose.
     fn move_level(&mut self, score: f32, fresh: bool, config: &Config) -> bool {
         let levels = &config.levels;
-        let bands = [(Level::Soften, levels.soften), (Level::OfferPerson, levels.offer), (Level::Transfer, levels.transfer)];
+        let bands =
+            [(Level::Soften, levels.soften), (Level::OfferPerson, levels.offer), (Level::Transfer, levels.transfer)];
         let was_over = std::mem::replace(&mut self.over_transfer, score >= levels.transfer.on && fresh);
         let before = self.level;
         let may = |level: Level, band: Band| {
@@ -334,12 +337,12 @@ impl Frustration {
 
 /// Points as they may be: a number from 0 to 100. What is no number is 0.
 fn points(value: f32) -> f32 {
-    value.max(0.0).min(100.0)
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, 100.0) }
 }
 
 /// A part as it may be: from 0 to 1. What is no number is 0.
 fn part(value: f32) -> f32 {
-    value.max(0.0).min(1.0)
+    if value.is_nan() { 0.0 } else { value.clamp(0.0, 1.0) }
 }
 
 /// Cuts reasons down to so many points together, beginning with the last.

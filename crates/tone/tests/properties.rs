@@ -69,7 +69,8 @@ fn config() -> impl Strategy<Value = Config> {
     )
 }
 
-const NEUTRAL: [&str; 6] = ["", "Yes.", "Where is my order?", "A one zero four two.", "Thank you, great!", "On Tuesday, I think."];
+const NEUTRAL: [&str; 6] =
+    ["", "Yes.", "Where is my order?", "A one zero four two.", "Thank you, great!", "On Tuesday, I think."];
 const WORDS: [&str; 6] = [
     "Yes.",
     "This is ridiculous!",
@@ -217,7 +218,15 @@ fn the_defaults_pass_their_own_check_and_bad_weights_are_named() {
 #[test]
 fn switched_off_the_voice_counts_nothing() {
     let mut mood = Frustration::new(Config { voice: false, ..Config::default() });
-    let calm = Features { level_dbov: -25.0, f0_hz: 120.0, f0_sd_st: 2.0, alpha_db: -9.0, rate_hz: 4.0, hnr_db: 10.0, ..Features::default() };
+    let calm = Features {
+        level_dbov: -25.0,
+        f0_hz: 120.0,
+        f0_sd_st: 2.0,
+        alpha_db: -9.0,
+        rate_hz: 4.0,
+        hnr_db: 10.0,
+        ..Features::default()
+    };
     for _ in 0..3 {
         say(&mut mood, "Yes.", Some(calm));
     }
@@ -232,13 +241,26 @@ fn switched_off_the_voice_counts_nothing() {
 
 #[test]
 fn what_is_spoken_over_us_is_not_measured() {
-    let calm = Features { level_dbov: -25.0, f0_hz: 120.0, f0_sd_st: 2.0, alpha_db: -9.0, rate_hz: 4.0, hnr_db: 10.0, ..Features::default() };
+    let calm = Features {
+        level_dbov: -25.0,
+        f0_hz: 120.0,
+        f0_sd_st: 2.0,
+        alpha_db: -9.0,
+        rate_hz: 4.0,
+        hnr_db: 10.0,
+        ..Features::default()
+    };
     let shout = Features { level_dbov: -8.0, f0_hz: 300.0, alpha_db: 3.0, rate_hz: 7.0, ..calm };
     let mut mood = Frustration::new(Config::default());
     for _ in 0..3 {
         say(&mut mood, "Yes.", Some(calm));
     }
-    let over = UtteranceInput { features: Some(shout), text: "It is on the box.", interrupted: true, ..UtteranceInput::default() };
+    let over = UtteranceInput {
+        features: Some(shout),
+        text: "It is on the box.",
+        interrupted: true,
+        ..UtteranceInput::default()
+    };
     let reading = mood.utterance(over);
     assert_eq!(reading.words(), "interrupted us once");
 }
