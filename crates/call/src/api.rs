@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baton_intake::{Action as IntakeAction, ActionResult, Attempt, ContactView, Expected, Flow, Form, TriggerName};
+use baton_intake::{
+    Action as IntakeAction, ActionResult, Attempt, ContactView, Expected, Flow, Form, ToneReading, TriggerName,
+};
 use serde::Serialize;
 
 use crate::leg::Leg;
@@ -126,6 +128,8 @@ pub enum Input {
     ContactFailed,
     /// The caller began to speak.
     SpeechStarted,
+    /// How the words that follow in [`Input::Heard`] were said.
+    Tone(ToneReading),
     /// The caller said something.
     Heard {
         /// The words.

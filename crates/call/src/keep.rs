@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use baton_intake::{Intake, TriggerName};
+use baton_intake::{Intake, ToneReading, TriggerName};
 use jiff::Timestamp;
 
 use crate::api::{Setup, Supervision};
@@ -11,7 +11,7 @@ use crate::leg::Leg;
 use crate::lines::{Line, heard_of};
 use crate::record::{
     Agent, Briefing, By, CallRecord, Callback, Contact, Control, Crm, GivenBack, How, Latency, Media, MediaStats,
-    NotTaken, PassedOn, Policy, Stamp, Supervised, Termination, Tried, Turn, Who, WhyGivenBack,
+    NotTaken, PassedOn, Policy, Stamp, Supervised, Termination, Tone, Tried, Turn, Who, WhyGivenBack,
 };
 use crate::ticket::Ticket;
 
@@ -48,6 +48,7 @@ impl Keeper {
             turns: Vec::new(),
             slots: Default::default(),
             attempts: Vec::new(),
+            tone: None,
             trigger: None,
             disposition: None,
             summary: None,
@@ -99,6 +100,12 @@ impl Keeper {
 
 /// The conversation.
 impl Keeper {
+    /// What the caller's voice and words told; it belongs to the words that follow.
+    pub fn tone(&mut self, reading: &ToneReading) {
+        let ToneReading { score, peak, why } = reading.clone();
+        self.record.tone = Some(Tone { score, peak, why });
+    }
+
     pub fn understood(&mut self, intake: &Intake) {
         self.record.slots.clone_from(intake.form().slots());
         self.record.attempts = intake.attempts().to_vec();

@@ -51,6 +51,8 @@ pub struct CallRecord {
     pub slots: BTreeMap<String, SlotValue>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
+    /// How upset the caller was, words and voice together; empty where neither was weighed.
+    pub tone: Option<Tone>,
     /// Why a person was called.
     pub trigger: Option<TriggerName>,
     /// The business outcome's code; see the crate's page for when it settles.
@@ -83,6 +85,17 @@ pub struct CallRecord {
     pub latency_ms: Latency,
     /// Each leg's audio.
     pub media: Vec<Media>,
+}
+
+/// How upset the caller was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Tone {
+    /// At the last word, 0 to 1.
+    pub score: f32,
+    /// At its worst, 0 to 1.
+    pub peak: f32,
+    /// Why, in words for a person.
+    pub why: Vec<String>,
 }
 
 /// The CRM's person.

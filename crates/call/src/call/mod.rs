@@ -216,6 +216,10 @@ impl Call {
                 self.keeper.understood(&self.intake);
             }
             Input::SpeechStarted => self.speech_started(now),
+            Input::Tone(reading) => {
+                self.keeper.tone(&reading);
+                self.intake.tone(reading);
+            }
             Input::Heard { text, confidence, ended } => self.heard(now, &text, confidence, ended),
             Input::SpeechStopped => self.speech_stopped(now),
             Input::NotUnderstood => self.not_understood(now),

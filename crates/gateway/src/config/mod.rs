@@ -48,6 +48,8 @@ pub struct Config {
     pub floor: Plan,
     /// What holds for every call beside its flow.
     pub rules: Rules,
+    /// How a caller's mood is weighed.
+    pub tone: baton_tone::Config,
     /// Called number → flow.
     pub dids: BTreeMap<String, Arc<Flow>>,
 }
@@ -215,6 +217,10 @@ impl Compiler<'_> {
         let media = self.media(raw.media);
         let sip = self.sip(raw.sip, raw.trunk);
         self.crm(&raw.crm, &words);
+        if let Err(e) = raw.tone.check() {
+            let path: Vec<&str> = std::iter::once("tone").chain(e.key.split('.')).collect();
+            self.fault(&path, e.why.clone(), "docs/tone.md says what each weight does");
+        }
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),
             ("stt_threads", raw.speech.stt_threads, 16),
@@ -258,6 +264,7 @@ impl Compiler<'_> {
             extensions,
             floor,
             rules,
+            tone: raw.tone,
             dids,
         })
     }

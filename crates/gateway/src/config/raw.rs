@@ -37,6 +37,8 @@ pub struct Raw {
     #[serde(default)]
     pub calls: Rules,
     #[serde(default)]
+    pub tone: baton_tone::Config,
+    #[serde(default)]
     pub did: Vec<Did>,
     #[serde(default)]
     pub flow: BTreeMap<String, intake::Flow>,

@@ -80,6 +80,11 @@ impl Lines {
         inputs
     }
 
+    /// Whether something is being said to `leg`.
+    pub fn is_speaking(&self, leg: Leg) -> bool {
+        self.lines.values().any(|line| line.leg == leg && line.started && !line.cut)
+    }
+
     /// Speech on `leg` was stopped: what its lines still bring is not played. Lines that never began end here.
     pub fn cut(&mut self, leg: Leg) -> Vec<Input> {
         let cut: Vec<LineId> = self.lines.iter().filter(|(_, l)| l.leg == leg).map(|(id, _)| *id).collect();

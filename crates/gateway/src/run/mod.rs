@@ -143,6 +143,7 @@ impl Gateway {
             hold_music,
             ringback: ringback(),
             rules: Arc::new(config.rules.clone()),
+            tone: Arc::new(config.tone.clone()),
             extensions: config.extensions.iter().map(|e| e.number.clone()).collect(),
             trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
             codecs: config.media.codecs.clone(),

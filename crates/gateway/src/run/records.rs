@@ -6,7 +6,7 @@ use std::time::Duration;
 use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
 use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
-use baton_intake::{Action, ActionResult, ContactView, OrderView};
+use baton_intake::{Action, ActionResult, ContactView, OrderView, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
@@ -241,6 +241,12 @@ pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
     let name =
         record.slots.get("name").map(|v| v.value.clone()).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
     (record.from.clone(), name)
+}
+
+/// How something was said, as the conversation weighs it.
+pub fn tone(reading: &baton_tone::Reading) -> ToneReading {
+    let why = reading.why.iter().map(|reason| reason.words.clone()).collect();
+    ToneReading { score: reading.score / 100.0, peak: reading.peak / 100.0, why }
 }
 
 /// The conversation's word for what comes next, as endpointing knows it.

@@ -81,6 +81,8 @@ pub struct Shared {
     pub ringback: Clip,
     /// What holds for every call beside its flow: queues, keys, numbers.
     pub rules: Arc<Rules>,
+    /// How a caller's mood is weighed.
+    pub tone: Arc<baton_tone::Config>,
     /// Numbers that are phones of ours.
     pub extensions: BTreeSet<String>,
     /// Trunks that calls can be placed by, in order.

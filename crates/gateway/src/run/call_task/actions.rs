@@ -106,8 +106,9 @@ impl Task {
     pub(super) fn hear_caller(&mut self) {
         let (audio_in, audio_out) = rtrb::RingBuffer::new(64);
         let inbox = self.inbox.clone();
-        self.ear =
-            Some(self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event)))));
+        let ear = self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event))));
+        ear.measure_voice(self.shared.tone.voice);
+        self.ear = Some(ear);
         self.media(self.legs.caller.media, MediaCommand::Tap { to: Some(audio_in) });
     }
 

@@ -8,6 +8,7 @@ use baton_media::{MediaCommand, MediaEvent};
 use baton_sip::sdp::{self, Direction};
 use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
 use baton_speech::{HearEvent, Spoken};
+use baton_tone::UtteranceInput;
 use tracing::{info, warn};
 
 use super::super::records;
@@ -229,13 +230,27 @@ impl Task {
 
     fn on_heard(&mut self, event: HearEvent) {
         match event {
-            HearEvent::SpeechStarted { .. } => self.feed(Input::SpeechStarted),
+            HearEvent::SpeechStarted { .. } => {
+                self.interrupted = self.lines.is_speaking(Leg::Caller);
+                self.feed(Input::SpeechStarted);
+            }
             HearEvent::Partial { .. } => {}
-            HearEvent::Utterance { text, confidence, ended, .. } => {
+            HearEvent::Utterance { text, confidence, features, ended, .. } => {
                 info!(text, confidence, "heard");
+                let misunderstood = std::mem::take(&mut self.misunderstood);
+                let interrupted = std::mem::take(&mut self.interrupted);
+                let said = UtteranceInput { features, text: &text, repeated: false, misunderstood, interrupted };
+                let reading = self.mood.utterance(said);
+                if !reading.why.is_empty() {
+                    info!(score = reading.score, why = reading.words(), "tone");
+                }
+                self.feed(Input::Tone(records::tone(&reading)));
                 self.feed(Input::Heard { text, confidence, ended });
             }
-            HearEvent::NothingHeard => self.feed(Input::NotUnderstood),
+            HearEvent::NothingHeard => {
+                self.misunderstood = true;
+                self.feed(Input::NotUnderstood);
+            }
             HearEvent::Failed(e) => {
                 warn!(error = %e, "speech-to-text failed");
                 self.feed(Input::SpeechDown);

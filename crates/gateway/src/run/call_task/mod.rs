@@ -16,6 +16,7 @@ use baton_media::{MediaCommand, MediaLeg};
 use baton_sip::sdp::{self, Remote};
 use baton_sip::{LegId, ReferId, SipCommand};
 use baton_speech::Ear;
+use baton_tone::Frustration;
 use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -116,6 +117,10 @@ struct Task {
     answer: String,
     ear: Option<Ear>,
     lines: Lines,
+    /// The caller's, never an agent's.
+    mood: Frustration,
+    misunderstood: bool,
+    interrupted: bool,
     briefing: Prepared,
     on_hold: bool,
     ringback: bool,
@@ -176,6 +181,9 @@ impl Task {
             answer: String::new(),
             ear: None,
             lines: Lines::default(),
+            mood: Frustration::new(Arc::clone(&shared.tone)),
+            misunderstood: false,
+            interrupted: false,
             briefing: Prepared::default(),
             on_hold: false,
             ringback: false,
