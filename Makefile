@@ -25,6 +25,7 @@ test-pure:      ## the pure rooms alone, in seconds
 
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
+	$(CARGO) bench -p baton-media --bench relay
 
 load: setup-test build models ## SIPp load runs against the gateway; prints a table
 	scripts/load.sh
