@@ -334,7 +334,7 @@ impl Intake {
     }
 
     /// A number that is on the caller's own record needs no confirmation, and is written as the record has it.
-    pub(super) fn match_number(&mut self) {
+    pub(crate) fn match_number(&mut self) {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return };
         let Some(value) = self.form.slots().get(&slot).cloned() else { return };
         if self.guess.as_ref() == Some(&value.value) {
