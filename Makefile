@@ -25,7 +25,7 @@ test-pure:      ## the pure rooms alone, in seconds
 
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
-	$(CARGO) bench -p baton-tone
+	$(CARGO) bench -p baton-tone --bench tone
 
 load: setup-test build models ## SIPp load runs against the gateway; prints a table
 	scripts/load.sh
