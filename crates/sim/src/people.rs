@@ -147,7 +147,13 @@ impl Default for Between {
 
 /// The one customer of this world.
 pub fn maria() -> ContactView {
-    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into(), ..ContactView::default() }
+    ContactView {
+        id: "c1".into(),
+        name: "Maria Gomez".into(),
+        orders: vec![order()],
+        matched_by: "caller_id".into(),
+        ..ContactView::default()
+    }
 }
 
 /// Her order.

@@ -44,7 +44,13 @@ pub fn order() -> OrderView {
 }
 
 pub fn maria() -> ContactView {
-    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into(), ..ContactView::default() }
+    ContactView {
+        id: "c1".into(),
+        name: "Maria Gomez".into(),
+        orders: vec![order()],
+        matched_by: "caller_id".into(),
+        ..ContactView::default()
+    }
 }
 
 pub fn stats() -> MediaStats {
