@@ -546,6 +546,25 @@ impl Core {
                 Effect::Timer(at, id, timer) => self.timers.set(at, Deadline::Transaction(id, timer)),
             }
         }
+        self.drop_stale();
+    }
+
+    /// Drops the first deadlines while they mean nothing any more: nobody is to be woken for them.
+    fn drop_stale(&mut self) {
+        while let Some((at, first)) = self.timers.first() {
+            let live = match first {
+                Deadline::Transaction(id, timer) => self.tx.awaits(*id, *timer, at),
+                Deadline::GiveUp(id) => self.tx.client(*id).is_some_and(|(_, _, open)| open),
+                Deadline::Leg(leg, LegTimer::Repeat2xx) => {
+                    self.legs.get(leg).is_some_and(|l| l.unacked.as_ref().is_some_and(|u| u.next == at))
+                }
+                Deadline::Leg(leg, _) => self.legs.contains_key(leg),
+                _ => true,
+            };
+            if live || self.timers.due(at).is_none() {
+                return;
+            }
+        }
     }
 
     /// Sends outside of any transaction, behind all that was sent before.

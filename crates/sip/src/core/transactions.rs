@@ -376,6 +376,14 @@ impl Transactions {
         (true, self.apply(now, id, outputs))
     }
 
+    /// Whether a deadline still means something.
+    pub fn awaits(&self, id: TxId, timer: Timer, at: Instant) -> bool {
+        match self.spent.get(&id) {
+            Some(spent) => spent.timer == timer && spent.at == at,
+            None => self.entries.get(&id).is_some_and(|e| e.deadlines.contains(&(timer, at))),
+        }
+    }
+
     /// A deadline has come; it means nothing if it was set anew or cleared since.
     pub fn fire(&mut self, now: Instant, at: Instant, id: TxId, timer: Timer) -> Vec<Told> {
         if self.spent.get(&id).is_some_and(|s| s.timer == timer && s.at == at) {
