@@ -269,11 +269,23 @@ impl<P: Port> Shard<P> {
                     continue;
                 };
                 let mix = self.mix(&seat.leg);
+                let live = self.live(&seat.leg);
                 if let Some((leg, sinks)) = self.leg_and_sinks(index) {
-                    leg.speak(at, mix.as_ref(), sinks);
+                    leg.speak(at, mix.as_ref(), live, sinks);
                 }
             }
         }
+    }
+
+    /// Which of those a leg hears have something to say in this tick.
+    fn live(&self, leg: &Leg<P>) -> [bool; Sources::MOST] {
+        if leg.mode != Mode::Mix {
+            return [false; Sources::MOST];
+        }
+        leg.sources().map(|source| {
+            let other = source.and_then(|s| self.at(s.seat).filter(|other| other.id() == s.leg));
+            other.is_some_and(|other| other.ear.live)
+        })
     }
 
     /// What a leg hears of others, decoded: where it is mixed, or recorded.
