@@ -223,7 +223,10 @@ impl Intake {
             return over.clone();
         }
         let text = sentences_once(text);
-        let heard = Heard { words: words_once(words(&text)), text, confidence };
+        let mut heard = Heard { words: words_once(words(&text)), text, confidence, vector: None };
+        if heard.words.len() >= 3 {
+            heard.vector = self.flow.vector(&heard.text);
+        }
         let words = &heard.words;
         if lexicon::is_noise(words) && lexicon::answer(words).is_none() {
             return self.missed(&heard);
@@ -234,7 +237,7 @@ impl Intake {
             self.said.remove(0);
         }
         self.said.push(heard.text.clone());
-        let urgent = words.len() >= 4 && self.flow.is_urgent(&heard.text);
+        let urgent = heard.vector.as_ref().is_some_and(|v| self.flow.is_urgent(v));
         if urgent || self.speaks_of(TriggerName::Distress, &heard) {
             self.take_all(&heard);
             self.note_reason(&heard, true);
