@@ -2,7 +2,7 @@
 //! who is there. It decides nothing itself, `baton-agents` does; this brings the decisions to the calls.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use baton_agents::{AgentState, Desk as Floor, Event, Input as FloorInput, Left, Plan, Released, Waiter, Want, Wish};
 use baton_call::{Input, Offered, Ticket};
@@ -20,8 +20,12 @@ pub enum Request {
     Tell(FloorInput),
     /// A call wants an agent; what comes of it goes to its inbox.
     Wants(Want, Inbox),
+    /// A caller is being promised a call: on disk at once, in line when the caller has hung up.
+    Note(Box<Ticket>),
     /// A caller was promised a call: keep the place.
     Promise(Box<Ticket>, Instant),
+    /// A promise that could not be kept is tried again now.
+    Again(Box<Ticket>, Instant),
     /// The promise was kept, or cannot be.
     Kept(String),
     /// Who is there and what they are doing, for the API.
@@ -50,6 +54,7 @@ pub async fn start(plan: Plan, store: Store) -> (Desk, mpsc::Receiver<CallBack>)
         inboxes: HashMap::new(),
         tickets: HashMap::new(),
         begin,
+        desk: desk.clone(),
         store,
     };
     counter.take_up(now).await;
@@ -62,7 +67,15 @@ struct Counter {
     inboxes: HashMap<Waiter, Inbox>,
     tickets: HashMap<String, (Ticket, Instant)>,
     begin: mpsc::Sender<CallBack>,
+    /// Its own address, for what comes later.
+    desk: Desk,
     store: Store,
+}
+
+/// How long before a promised call is tried again: one minute, then twice as long each time, a quarter of an hour at most.
+fn pause_before(tries: u32) -> Option<Duration> {
+    let minutes = 1_u64 << tries.checked_sub(1)?.min(4);
+    Some(Duration::from_secs(60 * minutes.min(15)))
 }
 
 impl Counter {
@@ -93,7 +106,15 @@ impl Counter {
                 self.inboxes.insert(want.who.clone(), inbox);
                 self.tell(now, FloorInput::Wants(want));
             }
-            Request::Promise(ticket, since) => self.promise(now, *ticket, since).await,
+            Request::Note(ticket) => self.note(&ticket).await,
+            Request::Promise(ticket, since) => {
+                self.note(&ticket).await;
+                match pause_before(ticket.tries) {
+                    Some(pause) => self.put_off(ticket, since, pause),
+                    None => self.put_in_line(now, *ticket, since),
+                }
+            }
+            Request::Again(ticket, since) => self.put_in_line(now, *ticket, since),
             Request::Kept(id) => {
                 if !self.tickets.contains_key(&id)
                     && let Err(e) = self.store.remove_ticket(&id).await
@@ -111,13 +132,22 @@ impl Counter {
         }
     }
 
-    /// On disk first: it was promised.
-    async fn promise(&mut self, now: Instant, ticket: Ticket, since: Instant) {
-        let json = serde_json::to_string(&ticket).unwrap_or_default();
+    async fn note(&self, ticket: &Ticket) {
+        let json = serde_json::to_string(ticket).unwrap_or_default();
         if let Err(e) = self.store.save_ticket(&ticket.id, &json).await {
             error!(call_id = ticket.id, error = %e, "a promised callback is kept in memory only");
         }
-        self.put_in_line(now, ticket, since);
+    }
+
+    /// Somebody who was not reached, or whose agents did not pick up, is not called again in the same breath.
+    fn put_off(&self, ticket: Box<Ticket>, since: Instant, pause: Duration) {
+        let desk = self.desk.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            if desk.send(Request::Again(ticket, since)).await.is_err() {
+                warn!("a promised callback waits for the next start");
+            }
+        });
     }
 
     async fn take_up(&mut self, now: Instant) {

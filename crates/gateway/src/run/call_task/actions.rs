@@ -63,7 +63,9 @@ impl Task {
                 if self.ticket.as_ref() == Some(&ticket.id) {
                     self.ticket = None; // promised again: it is not to be forgotten
                 }
-                self.shared.tell_desk(Request::Promise(ticket, since));
+                // The caller is still on the line; nobody is to be called back before that is over.
+                self.shared.tell_desk(Request::Note(ticket.clone()));
+                self.promise = Some((ticket, since));
             }
             Action::RingAgent { extension, .. } => self.ring_agent(extension),
             Action::CancelAgent { extension, cause } => self.cancel_agent(&extension, cause),

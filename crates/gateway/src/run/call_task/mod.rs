@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use baton_agents::{Input as FloorInput, Released, Waiter};
 use baton_audio::Clip;
-use baton_call::{Call, Input, Leg, LineId, Setup};
+use baton_call::{Call, Input, Leg, LineId, Setup, Ticket};
 use baton_intake::Flow;
 use baton_media::{MediaCommand, MediaLeg};
 use baton_sip::sdp::{self, Remote};
@@ -111,6 +111,8 @@ struct Task {
     waiter: Waiter,
     /// The promise it keeps, until it is promised again.
     ticket: Option<String>,
+    /// What it has promised.
+    promise: Option<(Box<Ticket>, Instant)>,
     journal: Journal,
     legs: Legs,
     caller_remote: Option<Remote>,
@@ -173,6 +175,7 @@ impl Task {
             call,
             waiter: Waiter::Call(call_id.to_owned()),
             ticket: None,
+            promise: None,
             journal: Journal::open(shared.store.clone(), shared.changes.clone()),
             shared: Arc::clone(shared),
             inbox: inbox.clone(),
@@ -235,6 +238,9 @@ impl Task {
             }
         }
         self.shared.by_leg.remove(&self.legs.caller.sip);
+        if let Some((ticket, since)) = self.promise.take() {
+            self.shared.tell_desk(Request::Promise(ticket, since));
+        }
         if let Some(id) = self.ticket.take() {
             self.shared.tell_desk(Request::Kept(id));
         }
