@@ -38,7 +38,9 @@ pub fn start(config: &Config) -> Result<Speech, SpeechError> {
         }
         SttEngine::Auto | SttEngine::Whisper => (Engine::Whisper, SttModel::Whisper),
     };
-    let missing = missing_for(&layout.dir, &[wanted]);
+    // Without the embedding model the flows' phrases decide alone.
+    let mut missing = missing_for(&layout.dir, &[wanted]);
+    missing.retain(|m| !m.is_optional());
     if !missing.is_empty() {
         return Err(SpeechError::Missing { names: missing.iter().map(|m| m.name).collect::<Vec<_>>().join(", ") });
     }
