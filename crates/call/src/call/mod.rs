@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use baton_intake::{Action as IntakeAction, Expected, Flow, Intake};
+use baton_intake::{Action as IntakeAction, Day, Expected, Flow, Intake};
 use jiff::Timestamp;
 
 use crate::api::{Action, HangUpCause, Input, LineId, Offered, Setup};
@@ -150,6 +150,11 @@ impl Call {
         };
         call.timers.set(Timer::CallCeiling, now + timer::CALL_CEILING);
         call
+    }
+
+    /// Tells which day it is where the callers are; without it "tomorrow" and dates without a year are not understood.
+    pub fn set_today(&mut self, today: Day) {
+        self.intake.set_today(today);
     }
 
     /// Takes what happened at `now`. What does not fit is ignored.

@@ -219,6 +219,7 @@ mod tests {
             media: MediaCounters::default(),
             sip: Default::default(),
             sizes: Default::default(),
+            speech: SpeechStats::default(),
         };
         let text = metrics.text(&now).unwrap();
         for line in [

@@ -13,6 +13,7 @@ mod secrets;
 mod shared;
 mod speech;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use baton_agents::Input as FloorInput;
 use baton_crm::Outbox;
+use baton_intake::Embedder;
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
 use baton_sip::{Registration, SipCommand, SipConfig, SipEvent, TrunkState};
 use baton_store::Store;
@@ -90,6 +92,7 @@ struct Gateway {
     config: Config,
     shared: Arc<Shared>,
     sip_events: mpsc::Receiver<SipEvent>,
+    meaning: Option<Arc<dyn Embedder>>,
     keeper: locations::Keeper,
     callbacks: mpsc::Receiver<desk::CallBack>,
     draining: Arc<AtomicBool>,
@@ -111,6 +114,8 @@ impl Gateway {
         }
         let hold_music = hold_music(&config)?;
         let speech = speech::start(&config)?;
+        let meaning = speech::meaning(&config);
+        learn(&config, meaning.as_ref());
         let passwords = secrets::passwords(&config)?;
 
         let crm = config.crm.connect(&store).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
@@ -171,7 +176,7 @@ impl Gateway {
         }
         say(&banner(&config, &passwords));
         let keeper = locations::keeper(shared.store.clone());
-        Ok(Self { config, shared, sip_events, keeper, callbacks, draining, drain_asked })
+        Ok(Self { config, shared, sip_events, meaning, keeper, callbacks, draining, drain_asked })
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
@@ -226,6 +231,7 @@ impl Gateway {
     fn reload(&mut self, file: Option<&Path>) {
         match crate::config::load(file) {
             Ok(new) => {
+                learn(&new, self.meaning.as_ref());
                 if let Err(e) = self.shared.sip.reload_tls() {
                     warn!(error = %e, "the certificate in use stays");
                 }
@@ -307,6 +313,18 @@ impl Gateway {
                     inbox.send(CallEvent::Sip(event));
                 }
             }
+        }
+    }
+}
+
+/// Teaches the flows their intents' example sentences.
+fn learn(config: &Config, meaning: Option<&Arc<dyn Embedder>>) {
+    let Some(meaning) = meaning else { return };
+    let mut learnt = BTreeSet::new();
+    for flow in config.dids.values() {
+        if learnt.insert(flow.name()) {
+            let examples = flow.learn(Arc::clone(meaning));
+            info!(flow = flow.name(), examples, "intents are known by meaning too");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
 use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
-use baton_intake::{Action, ActionResult, ContactView, OrderView, ToneReading};
+use baton_intake::{Action, ActionResult, ContactView, Day, OrderView, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
@@ -22,6 +22,12 @@ const QUESTION: Duration = Duration::from_secs(4);
 pub fn new_call_id() -> String {
     let now = jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S");
     format!("{now}-{:012x}", rand::random::<u64>() & 0xffff_ffff_ffff)
+}
+
+/// The day it is where this gateway stands.
+pub fn today() -> Option<Day> {
+    let date = jiff::Zoned::now().date();
+    Day::new(i32::from(date.year()), u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?)
 }
 
 /// Asks the CRM whose number this is.

@@ -8,6 +8,12 @@ use baton_speech::SpeechConfig;
 #[cfg(feature = "native-speech")]
 use baton_speech_native::{Engine, MoonshineFiles};
 
+use std::sync::Arc;
+
+use baton_intake::Embedder;
+#[cfg(feature = "native-speech")]
+use tracing::{info, warn};
+
 use crate::config::Config;
 #[cfg(feature = "native-speech")]
 use crate::config::SttEngine;
@@ -63,6 +69,31 @@ pub fn start(config: &Config) -> Result<Speech, SpeechError> {
         tts_workers: config.speech.tts_workers,
     })?;
     Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()), ..SpeechConfig::default() }))
+}
+
+/// The model that tells how near in meaning two sentences are; `None` where it was not fetched: the flows' phrases decide alone
+/// then. To be loaded after [`start`], which makes sure of the library it runs in.
+#[cfg(feature = "native-speech")]
+pub fn meaning(config: &Config) -> Option<Arc<dyn Embedder>> {
+    let layout = Layout::new(&config.speech.models);
+    let (model, vocabulary) = (layout.minilm(), layout.minilm_vocabulary());
+    if !model.is_file() || !vocabulary.is_file() {
+        info!("no embedding model: the flows' phrases decide alone (baton models fetch brings it)");
+        return None;
+    }
+    match baton_meaning::MiniLm::load(&model, &vocabulary, 1) {
+        Ok(model) => Some(Arc::new(model)),
+        Err(e) => {
+            warn!(error = %e, "the embedding model does not load: the flows' phrases decide alone");
+            None
+        }
+    }
+}
+
+/// There is none without the native engines.
+#[cfg(not(feature = "native-speech"))]
+pub fn meaning(_config: &Config) -> Option<Arc<dyn Embedder>> {
+    None
 }
 
 /// Says that this binary cannot hear or speak.

@@ -161,7 +161,10 @@ impl Task {
             trunk: arrival.trunk,
             flow: arrival.flow,
         };
-        let call = Call::with_rules(Instant::now(), jiff::Timestamp::now(), setup, Arc::clone(&shared.rules));
+        let mut call = Call::with_rules(Instant::now(), jiff::Timestamp::now(), setup, Arc::clone(&shared.rules));
+        if let Some(today) = records::today() {
+            call.set_today(today);
+        }
         let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local));
         (task.answer, task.caller_remote) = (answer, caller_remote);
         Ok(task)
