@@ -13,6 +13,7 @@ use tracing::info;
 
 use crate::api::{ContactView, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::core::{Core, CoreCounters, Sizes};
+use crate::dns::Dns;
 use crate::flow::Listener;
 use crate::owner::{Order, Owner};
 use crate::sockets;
@@ -233,6 +234,7 @@ pub async fn start(mut config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<S
         limits: config.limits.clone(),
         defence: config.defence.clone(),
         tls,
+        dns: Dns::new(config.dns),
         ws_origins: config.ws_origins.clone(),
         arrivals: arrivals_in,
     });

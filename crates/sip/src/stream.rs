@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::api::{Limits, Transport};
 use crate::defence::{Defence, Pace};
+use crate::dns::Dns;
 use crate::flow::{ConnectionId, Flow};
 use crate::guard::{Frame, Framer};
 use crate::owner::Arrival;
@@ -36,6 +37,7 @@ pub(crate) struct Kit {
     pub limits: Limits,
     pub defence: Defence,
     pub tls: Option<Tls>,
+    pub dns: Dns,
     pub ws_origins: Vec<String>,
     pub arrivals: mpsc::Sender<Arrival>,
 }
