@@ -186,6 +186,8 @@ pub struct SipConfig {
     /// The largest request sent by UDP, in bytes; a larger one goes by TCP if there is a TCP listener to send it from, and
     /// back to UDP if nobody answers there (RFC 3261 §18.1.1).
     pub udp_max: usize,
+    /// The name server asked where trunks and URIs are (RFC 3263); `None` asks those of the system.
+    pub dns: Option<SocketAddr>,
     /// Bounds for each source, and bans.
     pub defence: Defence,
     /// Carriers and PBXs.
@@ -218,6 +220,7 @@ impl Default for SipConfig {
             tls: None,
             ws_origins: Vec::new(),
             udp_max: 1_300,
+            dns: None,
             defence: Defence::default(),
             trunks: Vec::new(),
             known_callers_only: false,

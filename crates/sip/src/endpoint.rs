@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use crate::api::{ContactView, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::core::{Core, CoreCounters, Sizes};
+use crate::dns::Dns;
 use crate::flow::Listener;
 use crate::hep::{Exporter, HepConfig};
 use crate::ladder::{Ladders, TraceStep};
@@ -242,6 +243,7 @@ pub async fn start(mut config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<S
         limits: config.limits.clone(),
         defence: config.defence.clone(),
         tls,
+        dns: Dns::new(config.dns),
         ws_origins: config.ws_origins.clone(),
         hep: config.hep.clone().and_then(start_hep),
         arrivals: arrivals_in,

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, trace, warn};
@@ -21,6 +21,7 @@ use tracing::{debug, info, trace, warn};
 use crate::api::{SipCommand, SipEvent, Transport};
 use crate::core::{Core, CoreOutput};
 use crate::defence::source;
+use crate::dns::Place;
 use crate::endpoint::{BATCH, Shared, View};
 use crate::flow::{ConnectionId, Flow};
 use crate::guard::FramingError;
@@ -30,8 +31,6 @@ use crate::wire;
 
 /// Names kept for the certificates of peers they were looked up for.
 const NAMES: usize = 4_096;
-/// Addresses of one name that are used.
-const ADDRESSES: usize = 8;
 /// Messages waiting from which on new work is refused with 503.
 const CROWDED: usize = 2_048;
 
@@ -58,9 +57,9 @@ pub(crate) enum Arrival {
     /// No connection came about, and why.
     ConnectFailed(ConnectionId, Flow, String),
     /// A host name was looked up for this command.
-    Resolved(SipCommand, String, Option<SocketAddr>),
+    Resolved(SipCommand, Place, Vec<(Transport, SocketAddr)>),
     /// A host name was looked up for the core.
-    LookedUp(String, u16, Vec<SocketAddr>),
+    LookedUp(Place, Vec<(Transport, SocketAddr)>),
 }
 
 /// The owner of the core.
@@ -154,16 +153,15 @@ impl Owner {
             Order::Command(command) => command,
             Order::Pardon(ip) => return self.core.pardon(now, ip),
         };
-        let name = match &command {
-            SipCommand::InviteUri { uri, .. } => host_to_resolve(uri),
+        let place = match &command {
+            SipCommand::InviteUri { uri, .. } => place_of(uri),
             _ => None,
         };
-        let Some((host, port)) = name else { return self.core.command(now, command) };
-        let (arrivals, shared) = (self.kit.arrivals.clone(), Arc::clone(&self.shared));
+        let Some(place) = place else { return self.core.command(now, command) };
+        let (kit, listeners) = (Arc::clone(&self.kit), self.shared.listeners.clone());
         tokio::spawn(async move {
-            let reached = |addr: &SocketAddr| shared.listeners.iter().any(|l| l.reaches(addr.ip()));
-            let addr = lookup_host((host.as_str(), port)).await.ok().and_then(|mut found| found.find(reached));
-            let _ = arrivals.send(Arrival::Resolved(command, host, addr)).await;
+            let addrs = kit.dns.locate(&place, &listeners).await;
+            let _ = kit.arrivals.send(Arrival::Resolved(command, place, addrs)).await;
         });
     }
 
@@ -189,36 +187,31 @@ impl Owner {
                 self.close(id);
                 self.core.unreachable(now, &flow);
             }
-            Arrival::Resolved(command, name, addr) => {
-                if let Some(addr) = addr {
-                    self.note_name(addr, name);
-                }
-                self.core.command_to(now, command, addr);
+            Arrival::Resolved(command, place, addrs) => {
+                self.note_names(&place, &addrs);
+                self.core.command_to(now, command, addrs.first().map(|(_, addr)| *addr));
             }
-            Arrival::LookedUp(host, port, addrs) => {
-                for addr in &addrs {
-                    self.note_name(*addr, host.clone());
-                }
-                self.core.looked_up(now, &host, port, &addrs);
+            Arrival::LookedUp(place, addrs) => {
+                self.note_names(&place, &addrs);
+                self.core.looked_up(now, &place, &addrs);
             }
         }
     }
 
-    fn look_up(&self, host: String, port: u16) {
-        let (arrivals, shared) = (self.kit.arrivals.clone(), Arc::clone(&self.shared));
+    fn look_up(&self, place: Place) {
+        let (kit, listeners) = (Arc::clone(&self.kit), self.shared.listeners.clone());
         tokio::spawn(async move {
-            let reached = |addr: &SocketAddr| shared.listeners.iter().any(|l| l.reaches(addr.ip()));
-            let found = lookup_host((host.as_str(), port)).await;
-            let addrs = found.map(|found| found.filter(reached).take(ADDRESSES).collect()).unwrap_or_default();
-            let _ = arrivals.send(Arrival::LookedUp(host, port, addrs)).await;
+            let addrs = kit.dns.locate(&place, &listeners).await;
+            let _ = kit.arrivals.send(Arrival::LookedUp(place, addrs)).await;
         });
     }
 
-    fn note_name(&mut self, addr: SocketAddr, name: String) {
+    /// Certificates name the name that was asked for, not what it stands for (RFC 5922 §4).
+    fn note_names(&mut self, place: &Place, addrs: &[(Transport, SocketAddr)]) {
         if self.names.len() >= NAMES {
             self.names.clear(); // looked up again before the next call
         }
-        self.names.insert(addr, name);
+        self.names.extend(addrs.iter().map(|(_, addr)| (*addr, place.host.clone())));
     }
 
     fn accept(&mut self, now: Instant, listener: usize, stream: TcpStream, peer: SocketAddr) {
@@ -254,7 +247,7 @@ impl Owner {
                 }
                 CoreOutput::Close(id) => self.close(id),
                 CoreOutput::Alias(id, addr) => self.alias(id, addr),
-                CoreOutput::LookUp(host, port) => self.look_up(host, port),
+                CoreOutput::LookUp(place) => self.look_up(place),
             }
         }
     }
@@ -377,11 +370,9 @@ impl Owner {
     }
 }
 
-/// The host of a URI that is a name, and the port to ask for.
-fn host_to_resolve(uri: &str) -> Option<(String, u16)> {
+/// What has to be found out before a URI can be called. Its transport is settled: the call is made by what it says.
+fn place_of(uri: &str) -> Option<Place> {
     let uri = wire::Uri::parse(Bytes::copy_from_slice(uri.as_bytes())).ok()?;
-    if wire::uri_addr(&uri).is_some() {
-        return None;
-    }
-    Some((wire::host_text(&uri), wire::uri_port(&uri))).filter(|(host, _)| !host.is_empty())
+    let transport = wire::uri_transport(&uri);
+    Some(Place { transport, ..wire::place(&uri)? })
 }

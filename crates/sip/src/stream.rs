@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::api::{Limits, Transport};
 use crate::defence::{Defence, Pace};
+use crate::dns::Dns;
 use crate::flow::{ConnectionId, Flow};
 use crate::guard::{Frame, Framer};
 use crate::hep::Exporter;
@@ -37,6 +38,7 @@ pub(crate) struct Kit {
     pub limits: Limits,
     pub defence: Defence,
     pub tls: Option<Tls>,
+    pub dns: Dns,
     pub ws_origins: Vec<String>,
     /// Gets a copy of every message.
     pub hep: Option<Exporter>,

@@ -9,6 +9,7 @@ pub(crate) use sipx_sip::{Header, HeaderName, Headers, Host, Message, Method, Re
 use sipx_sip::{Limits, parse_datagram};
 
 use crate::api::{Party, Transport};
+use crate::dns::Place;
 use crate::flow::Flow;
 use crate::guard::{self, Fields};
 
@@ -172,6 +173,15 @@ pub(crate) fn uri_addr(uri: &Uri) -> Option<SocketAddr> {
 /// The port a URI points to, said or meant.
 pub(crate) fn uri_port(uri: &Uri) -> u16 {
     uri.port().unwrap_or_else(|| uri_transport(uri).unwrap_or(Transport::Udp).default_port())
+}
+
+/// What is to be found out of a URI whose host is a name; `None` where there is nothing to find out.
+pub(crate) fn place(uri: &Uri) -> Option<Place> {
+    if !matches!(uri.host()?, Host::Name(_)) {
+        return None;
+    }
+    let transport = uri_transport(uri).filter(|_| uri.transport().is_some());
+    Some(Place { host: host_text(uri), port: uri.port(), transport, secure: uri.scheme().is_secure() })
 }
 
 /// The transport a URI asks for; UDP where it does not say, TLS where it is a `sips:` one that does not.

@@ -251,9 +251,10 @@ async fn a_registrar_and_a_desk_find_what_they_knew_after_a_restart() {
         transport: "tls".into(),
         instance: Some("<urn:uuid:00000000-0000-1000-8000-000A95A0E128>".into()),
         user_agent: Some("desk phone".into()),
+        ..Registration::default()
     };
-    store.save_registration(&Registration { cseq: 1_825, ..phone.clone() }).await.unwrap();
-    store.save_registration(&phone).await.unwrap();
+    store.set_registrations("sip:1001@baton", &[Registration { cseq: 1_825, ..phone.clone() }]).await.unwrap();
+    store.set_registrations("sip:1001@baton", std::slice::from_ref(&phone)).await.unwrap();
     let agent = |extension: &str, state: &str| AgentRow {
         extension: extension.into(),
         state: state.into(),
@@ -269,7 +270,7 @@ async fn a_registrar_and_a_desk_find_what_they_knew_after_a_restart() {
     let store = Store::open(&path).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T10:30:00Z")).await.unwrap(), [phone]);
     assert_eq!(store.agents().await.unwrap(), [agent("1001", "paused")]);
-    assert_eq!(store.remove_registrations("sip:1001@baton").await.unwrap(), 1);
+    store.set_registrations("sip:1001@baton", &[]).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T10:30:00Z")).await.unwrap(), []);
 }
 

@@ -273,7 +273,7 @@ fn caller(request: &Request) -> Party {
 }
 
 /// Whether the user called is that number; a leading `+` is how some carriers write it and others do not.
-fn is_number(number: &str, called: &str) -> bool {
+pub(super) fn is_number(number: &str, called: &str) -> bool {
     let digits =
         |s: &str| s.trim_start_matches('+').chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')')).collect::<String>();
     let dialled = |s: &str| s.len() >= 7 && s.chars().all(|c| c.is_ascii_digit());

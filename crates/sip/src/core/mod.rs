@@ -46,6 +46,7 @@ use crate::api::{ContactView, EndCause, LegId, SipCommand, SipConfig, SipEvent, 
 use crate::auth::Verifier;
 use crate::defence::Bans;
 use crate::details::ReferId;
+use crate::dns::Place;
 use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
@@ -70,8 +71,8 @@ pub enum CoreOutput {
     Close(ConnectionId),
     /// Send what is for this address by that connection too (RFC 5923).
     Alias(ConnectionId, std::net::SocketAddr),
-    /// Find the addresses of this name, for this port, and tell by [`Core::looked_up`].
-    LookUp(String, u16),
+    /// Find out where this is, and tell by [`Core::looked_up`].
+    LookUp(Place),
 }
 
 /// How full the tables are. After all calls are over all but `bindings` return to zero.

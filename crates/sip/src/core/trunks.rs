@@ -12,9 +12,10 @@ use tracing::{debug, info, warn};
 use super::calls_out::{Draft, Target};
 use super::transactions::{Probe, Purpose, TxId};
 use super::{Core, CoreOutput, Deadline, Leg, Phase};
-use crate::api::{LegId, SipEvent, TrunkState};
+use crate::api::{LegId, SipEvent, Transport, TrunkState};
 use crate::auth::Verdict;
 use crate::digest::Challenge;
+use crate::dns::Place;
 use crate::fields::escape_user;
 use crate::flow::Flow;
 use crate::trunk::{Account, Ask, Outcome, Reply, Trunk};
@@ -33,6 +34,9 @@ pub(super) enum TrunkTimer {
     LookUp,
 }
 
+/// A target and one address of it.
+type Way = (usize, (Transport, SocketAddr));
+
 /// A call that goes out by a trunk and is not answered yet.
 #[derive(Debug)]
 pub(super) struct Attempt {
@@ -40,7 +44,7 @@ pub(super) struct Attempt {
     /// The target tried now.
     target: usize,
     /// Those to be tried after it.
-    rest: VecDeque<(usize, SocketAddr)>,
+    rest: VecDeque<Way>,
     number: String,
     draft: Draft,
     /// A challenge was answered at this target.
@@ -75,12 +79,15 @@ impl Core {
         let uris: Vec<String> = t.config.targets.iter().cloned().chain(registrar).collect();
         let mut names = false;
         for uri in uris.iter().filter_map(|u| Uri::parse(Bytes::copy_from_slice(u.as_bytes())).ok()) {
-            match wire::uri_addr(&uri) {
-                Some(addr) => self.looked_up(now, &wire::host_text(&uri), addr.port(), &[addr]),
-                None => {
-                    names = true;
-                    self.outputs.push_back(CoreOutput::LookUp(wire::host_text(&uri), wire::uri_port(&uri)));
+            match (wire::uri_addr(&uri), wire::place(&uri), wire::uri_transport(&uri)) {
+                (Some(addr), _, Some(transport)) => {
+                    self.located(now, |u| wire::uri_text(u) == wire::uri_text(&uri), &[(transport, addr)])
                 }
+                (None, Some(place), _) => {
+                    names = true;
+                    self.outputs.push_back(CoreOutput::LookUp(place));
+                }
+                _ => {}
             }
         }
         if names {
@@ -88,15 +95,16 @@ impl Core {
         }
     }
 
-    /// The addresses of a name the core asked for; none if it has none, or nobody could say.
-    pub fn looked_up(&mut self, now: Instant, host: &str, port: u16, addrs: &[SocketAddr]) {
-        let is = |uri: &str| {
-            let uri = Uri::parse(Bytes::copy_from_slice(uri.as_bytes()));
-            uri.is_ok_and(|u| wire::host_text(&u) == host && wire::uri_port(&u) == port)
-        };
+    /// Where a place is that the core asked for, the first to be tried first; nothing if nobody could say.
+    pub fn looked_up(&mut self, now: Instant, place: &Place, addrs: &[(Transport, SocketAddr)]) {
         if addrs.is_empty() {
-            warn!(host, "no address of this name can be found; the addresses found before stay in use");
+            warn!(host = place.host, "no address of this name can be found; those found before stay in use");
         }
+        self.located(now, |uri| wire::place(uri).as_ref() == Some(place), addrs);
+    }
+
+    fn located(&mut self, now: Instant, is: impl Fn(&Uri) -> bool, addrs: &[(Transport, SocketAddr)]) {
+        let is = |uri: &str| Uri::parse(Bytes::copy_from_slice(uri.as_bytes())).is_ok_and(|u| is(&u));
         for trunk in 0..self.trunks.len() {
             let Some(t) = self.trunks.get_mut(trunk) else { continue };
             let registrar = t.config.account.as_ref().and_then(|a| a.registrar.as_deref()).is_some_and(is);
@@ -131,11 +139,11 @@ impl Core {
         else {
             return;
         };
-        let Some(addr) = t.registrar.first().copied() else {
+        let Some((transport, addr)) = t.registrar.first().copied() else {
             debug!(trunk = t.config.name, "the registrar's address is not known yet");
             return; // told when it was looked up
         };
-        let flow = wire::uri_transport(&uri).and_then(|transport| self.flow_to(transport, addr));
+        let flow = self.flow_to(transport, addr);
         let text = wire::uri_text(&uri);
         let Some(ask) =
             self.trunks.get_mut(trunk).and_then(|t| t.registering.as_mut()).map(|r| r.ask(&text, &mut self.rng))
@@ -219,9 +227,8 @@ impl Core {
         let Some(interval) = t.config.health else { return };
         let targets: Vec<_> = t.targets.iter().map(|t| (t.uri.clone(), t.addrs.first().copied())).collect();
         for (target, (uri, addr)) in targets.into_iter().enumerate() {
-            let (Ok(uri), Some(addr)) = (Uri::parse(Bytes::from(uri)), addr) else { continue };
-            let flow = wire::uri_transport(&uri).and_then(|transport| self.flow_to(transport, addr));
-            let Some(flow) = flow else { continue };
+            let (Ok(uri), Some((transport, addr))) = (Uri::parse(Bytes::from(uri)), addr) else { continue };
+            let Some(flow) = self.flow_to(transport, addr) else { continue };
             self.probe(now, &uri, flow, &[], Probe::Target { trunk, target });
         }
         self.timers.set(now + interval, Deadline::Trunk(trunk, TrunkTimer::Health));
@@ -264,12 +271,12 @@ impl Core {
         let addrs = |target: usize| t.targets[target].addrs.iter().map(move |addr| (target, *addr));
         let mut rest: VecDeque<_> = order.into_iter().flat_map(addrs).collect();
         dress(t, number, &mut draft);
-        let Some((target, addr)) = rest.pop_front() else {
+        let Some(way) = rest.pop_front() else {
             return self.fail(now, leg, 503, format!("no address of any target of trunk {name} is known"));
         };
         let number = t.config.numbers.dialled(number);
-        let placed = self.trunk_target(trunk, target, addr, &number);
-        let attempt = Attempt { trunk, target, rest, number, draft, proved: false };
+        let placed = self.trunk_target(trunk, way, &number);
+        let attempt = Attempt { trunk, target: way.0, rest, number, draft, proved: false };
         match placed {
             Some(placed) => {
                 self.place(now, leg, vec![placed], &attempt.draft);
@@ -294,12 +301,12 @@ impl Core {
         let Some(attempt) = self.attempts.get_mut(&leg) else { return false };
         let trunk = attempt.trunk;
         self.trunks.spare(trunk, attempt.target, now + SPARE);
-        while let Some((target, addr)) = self.attempts.get_mut(&leg).and_then(|a| a.rest.pop_front()) {
+        while let Some(way) = self.attempts.get_mut(&leg).and_then(|a| a.rest.pop_front()) {
             let Some(mut attempt) = self.attempts.remove(&leg) else { return false };
-            (attempt.target, attempt.proved) = (target, false);
-            let placed = self.trunk_target(trunk, target, addr, &attempt.number);
+            (attempt.target, attempt.proved) = (way.0, false);
+            let placed = self.trunk_target(trunk, way, &attempt.number);
             let done = placed.is_some_and(|placed| {
-                info!(leg = leg.0, code, to = %addr, "the trunk's target failed: trying the next");
+                info!(leg = leg.0, code, to = %way.1.1, "the trunk's target failed: trying the next");
                 match self.legs.contains_key(&leg) {
                     true => self.place_next(now, leg, placed, &attempt.draft),
                     false => self.place(now, leg, vec![placed], &attempt.draft),
@@ -354,11 +361,12 @@ impl Core {
         }
     }
 
-    fn trunk_target(&self, trunk: usize, target: usize, addr: SocketAddr, number: &str) -> Option<Target> {
+    fn trunk_target(&self, trunk: usize, way: Way, number: &str) -> Option<Target> {
+        let (target, (transport, addr)) = way;
         let uri = &self.trunks.get(trunk)?.targets.get(target)?.uri;
         let (scheme, rest) = uri.split_once(':')?;
         let uri = Uri::parse(Bytes::from(format!("{scheme}:{}@{rest}", escape_user(number)))).ok()?;
-        let flow = self.flow_to(wire::uri_transport(&uri)?, addr)?;
+        let flow = self.flow_to(transport, addr)?;
         Some(Target { uri, flow, behind_nat: false, routes: Vec::new() })
     }
 }
@@ -375,10 +383,9 @@ impl Core {
             return Ok(by_source);
         }
         let proofs = wire::rows(&request.headers, &HeaderName::Authorization);
-        if by_source.is_none()
-            && proofs.is_empty()
-            && (!self.config.known_callers_only || self.registrar.is_at(now, flow))
-        {
+        // Who need not prove anything, and does not try to, is somebody who calls a number of ours.
+        let unasked = !self.config.known_callers_only && (proofs.is_empty() || !self.trunks.want_proof());
+        if by_source.is_none() && (unasked || proofs.is_empty() && self.registrar.is_at(now, flow)) {
             return Ok(None);
         }
         match self.callers.verify(now, &proofs, "INVITE") {
@@ -396,7 +403,11 @@ impl Core {
                 if !proofs.is_empty() && !stale {
                     info!(from = %flow.remote, user, why, "call refused with 401: neither a trunk's address nor a trunk's password");
                 }
-                if !stale && by_source.is_none() {
+                // A trunk asks first without a proof, for a number that exists; who does neither dials at random.
+                let called = wire::user_text(&request.uri);
+                let random =
+                    proofs.is_empty() && !self.config.numbers.iter().any(|n| super::calls_in::is_number(n, &called));
+                if by_source.is_none() && !stale && (random || !proofs.is_empty()) {
                     self.suspect(now, flow);
                 }
                 let challenges = self.callers.challenges(now, &mut self.rng, stale);

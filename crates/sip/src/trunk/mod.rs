@@ -12,7 +12,7 @@ use ipnet::IpNet;
 
 pub use self::numbers::{Bare, Dial, NumberRules, Rewrite};
 pub(crate) use self::register::{Ask, Outcome, Registering, Reply};
-use crate::api::{ExtensionAuth, LegId};
+use crate::api::{ExtensionAuth, LegId, Transport};
 use crate::digest::Credentials;
 use crate::wire::{Uri, uri_transport};
 
@@ -238,7 +238,7 @@ pub(crate) struct Trunk {
     second: (Instant, u32),
     pub targets: Vec<Target>,
     /// Addresses of the registrar, the one in use first.
-    pub registrar: Vec<SocketAddr>,
+    pub registrar: Vec<(Transport, SocketAddr)>,
     /// Addresses of targets and registrar, as far as they are known.
     known: Vec<IpAddr>,
 }
@@ -248,7 +248,7 @@ pub(crate) struct Trunk {
 pub(crate) struct Target {
     pub uri: String,
     /// Where that is; of a name, what it was last looked up to.
-    pub addrs: Vec<SocketAddr>,
+    pub addrs: Vec<(Transport, SocketAddr)>,
     pub works: bool,
     /// It asked to be left alone until then (Retry-After).
     pub spared: Option<Instant>,
@@ -295,6 +295,11 @@ impl Trunks {
     /// The trunk whose calls prove themselves by that user name.
     pub fn of_user(&self, user: &str) -> Option<usize> {
         self.trunks.iter().position(|t| t.config.inbound.as_ref().is_some_and(|i| i.ext == user))
+    }
+
+    /// Whether any trunk's calls have to prove something.
+    pub fn want_proof(&self) -> bool {
+        self.trunks.iter().any(|t| t.config.inbound.is_some())
     }
 
     /// The trunk a source belongs to: the narrowest network that holds it, then the addresses of targets.
@@ -359,9 +364,9 @@ impl Trunks {
     }
 
     /// Notes an address of a trunk's target or registrar: calls from there are its calls.
-    pub fn learn(&mut self, trunk: usize, addrs: &[SocketAddr]) {
+    pub fn learn(&mut self, trunk: usize, addrs: &[(Transport, SocketAddr)]) {
         let Some(t) = self.trunks.get_mut(trunk) else { return };
-        for ip in addrs.iter().map(|a| a.ip().to_canonical()) {
+        for ip in addrs.iter().map(|(_, a)| a.ip().to_canonical()) {
             if !t.known.contains(&ip) && t.known.len() < 64 {
                 t.known.push(ip);
             }

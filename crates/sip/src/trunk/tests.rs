@@ -24,7 +24,7 @@ fn the_narrowest_network_says_whose_call_it_is() {
     assert_eq!(of(&all, "::ffff:192.0.2.17"), Some(1));
     assert_eq!(of(&all, "2001:db8:1::1"), Some(0));
     assert_eq!(of(&all, "198.51.100.1"), None);
-    all.learn(3, &["198.51.100.1:5060".parse().unwrap()]);
+    all.learn(3, &[(Transport::Udp, "198.51.100.1:5060".parse().unwrap())]);
     assert_eq!((of(&all, "198.51.100.1"), all.named("named"), all.named("x")), (Some(3), Some(3), None));
 }
 

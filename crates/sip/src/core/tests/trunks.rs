@@ -4,6 +4,7 @@ use super::qualify::response;
 use super::*;
 use crate::api::TrunkState;
 use crate::auth::tests::respond;
+use crate::dns::Place;
 use crate::trunk::{Account, CallerId, Dial, HeaderRule, NumberRules, TrunkConfig};
 
 fn script(trunks: Vec<TrunkConfig>) -> Script {
@@ -211,19 +212,20 @@ fn targets_are_asked_and_those_that_do_not_answer_are_tried_last() {
 fn a_name_is_looked_up_and_its_addresses_are_tried_in_turn() {
     let mut script = script(vec![TrunkConfig { targets: vec!["sip:sbc.example".into()], ..trunk() }]);
     let asked = std::iter::from_fn(|| script.core.poll_output()).next().unwrap();
-    assert_eq!(asked, CoreOutput::LookUp("sbc.example".into(), 5060));
+    let place = Place { host: "sbc.example".into(), port: None, transport: None, secure: false };
+    assert_eq!(asked, CoreOutput::LookUp(place.clone()));
     dial(&mut script, 1);
     let Some(SipEvent::Failed { code: 503, reason, .. }) = script.events().pop() else { panic!() };
     assert!(reason.contains("no address"), "{reason}");
-    let addrs = ["192.0.2.70:5060", "192.0.2.71:5060"].map(|a| a.parse().unwrap());
-    script.core.looked_up(script.now, "sbc.example", 5060, &addrs);
+    let addrs = ["192.0.2.70:5060", "192.0.2.71:5060"].map(|a| (Transport::Udp, a.parse().unwrap()));
+    script.core.looked_up(script.now, &place, &addrs);
     let first = dial(&mut script, 3).pop().unwrap();
     assert_eq!(first.0, "192.0.2.70:5060");
     answered(&mut script, &first.1, 503, "");
     assert!(sent(&mut script).iter().any(|(to, m)| to == "192.0.2.71:5060" && name(m) == "INVITE"));
     // Looked up again, to no avail: what was known stays.
     run(&mut script, secs(60));
-    script.core.looked_up(script.now, "sbc.example", 5060, &[]);
+    script.core.looked_up(script.now, &place, &[]);
     script.order(SipCommand::Cancel { leg: LegId(3) });
     script.events();
     assert_eq!(dial(&mut script, 5)[0].0, "192.0.2.70:5060");
