@@ -27,6 +27,8 @@ bench: setup-test build models ## benchmarks with comparisons; writes target/ben
 	$(CARGO) bench -p baton-whole --bench handoff
 	$(CARGO) bench -p baton-crm --bench outbox
 	$(CARGO) bench -p baton-tone
+	$(CARGO) bench -p baton-media --bench relay
+	$(CARGO) bench -p baton-tone --bench tone
 
 load: setup-test build models ## SIPp load runs against the gateway; prints a table
 	scripts/load.sh

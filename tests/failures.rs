@@ -88,6 +88,26 @@ fn init_writes_a_config_that_is_sound() {
     assert_eq!(run(&["init", to.to_str().unwrap()]).status.code(), Some(2), "nothing is overwritten");
 }
 
+#[test]
+fn every_sample_config_is_sound_with_a_flow() {
+    let dir = dir("samples").unwrap();
+    let flow = std::fs::read_to_string(root().join("sip-configs/flows/orders.toml")).unwrap();
+    let samples: Vec<_> =
+        std::fs::read_dir(root().join("sip-configs/gateway")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(samples.len() >= 4);
+    for sample in samples {
+        let file = dir.join(sample.file_name().unwrap());
+        std::fs::write(&file, std::fs::read_to_string(&sample).unwrap() + &flow).unwrap();
+        let checked = Command::new(baton())
+            .args(["check", "--config"])
+            .arg(&file)
+            .env("TRUNK_PASSWORD", "not-a-real-one")
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{}: {}", sample.display(), String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
 async fn phone() -> Phone {
     Phone::open(PhoneConfig::new("127.0.0.1:0".parse().unwrap(), "+15550009999")).await.unwrap()
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use jiff::Zoned;
 
 use super::*;

@@ -398,7 +398,11 @@ impl Keeper {
 
     pub fn ended(&mut self, now: Instant, intake: &Intake, termination: Termination) {
         self.understood(intake);
-        self.record.summary = Some(intake.summary(self.record.trigger));
+        // A callback's case was told in the call that promised it.
+        let told_before = self.record.callback.as_ref().is_some_and(|c| c.of.is_some());
+        if !told_before || !intake.form().slots().is_empty() {
+            self.record.summary = Some(intake.summary(self.record.trigger));
+        }
         self.record.termination = Some(termination);
         self.record.ended_at = Some(self.stamp(now));
         self.changed = true;

@@ -69,19 +69,24 @@ impl Flow {
         count
     }
 
-    /// Whether `sentence` is near an example of distress. Never without a model.
-    pub(crate) fn is_urgent(&self, sentence: &str) -> bool {
-        let Some(learnt) = self.learnt.get().filter(|l| !l.urgent.is_empty()) else { return false };
-        let Some(vector) = learnt.embedder.embed(sentence) else { return false };
-        learnt.urgent.iter().any(|example| cosine(example, &vector) >= self.meaning.urgent)
+    /// An utterance in the model's terms, numbers left out: they mean nothing there and lead astray. `None` without a model.
+    pub(crate) fn vector(&self, text: &str) -> Option<Vec<f32>> {
+        let learnt = self.learnt.get()?;
+        let plain = |w: &&str| !w.bytes().any(|b| b.is_ascii_digit());
+        learnt.embedder.embed(&text.split_whitespace().filter(plain).collect::<Vec<_>>().join(" "))
     }
 
-    /// What `sentence` means; `not` are intents that the caller denied. `None` without a model.
-    pub(crate) fn meant(&self, sentence: &str, not: &BTreeSet<usize>) -> Option<Meant> {
+    /// Whether an utterance is near an example of distress.
+    pub(crate) fn is_urgent(&self, vector: &[f32]) -> bool {
+        let urgent = self.learnt.get().map(|l| l.urgent.as_slice()).unwrap_or_default();
+        urgent.iter().any(|example| cosine(example, vector) >= self.meaning.urgent)
+    }
+
+    /// What an utterance means; `not` are intents that the caller denied. `None` without a model.
+    pub(crate) fn meant(&self, vector: &[f32], not: &BTreeSet<usize>) -> Option<Meant> {
         let learnt = self.learnt.get().filter(|l| !l.intents.is_empty())?;
-        let vector = learnt.embedder.embed(sentence)?;
         let meant = learnt.intents.iter().filter(|i| !not.contains(&i.intent));
-        let mut scored: Vec<(f32, usize)> = meant.map(|i| (i.similarity(&vector), i.intent)).collect();
+        let mut scored: Vec<(f32, usize)> = meant.map(|i| (i.similarity(vector), i.intent)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (best, intent) = *scored.first()?;
         let margin = best - scored.get(1).map_or(-1.0, |s| s.0);

@@ -2,6 +2,7 @@
 //! where the models have not been fetched.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stdout, reason = "says what was skipped, and the figures")]
 
 #[path = "../../intake/tests/support/mod.rs"]
 mod support;

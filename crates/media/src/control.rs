@@ -24,6 +24,8 @@ use crate::{
 /// Orders that may wait for a shard, and for a leg that is on its way between two.
 const ORDERS: usize = 4_096;
 const HELD: usize = 256;
+/// Times an order that waited is tried on a full ring.
+const TRIES: usize = 100_000;
 
 /// Starts the media threads. They end when the last handle is dropped.
 pub fn start(config: MediaConfig) -> Result<(MediaHandle, MediaEvents), MediaStartError> {
@@ -88,6 +90,11 @@ impl MediaHandle {
 
     /// Everybody hears everybody else: a call of three, as a handover may begin.
     pub fn conference(&self, legs: &[MediaLeg]) -> Result<(), Full> {
+        let (Some(first), others) = (legs.first(), legs.get(1..).unwrap_or_default()) else { return Ok(()) };
+        for leg in others {
+            // Whoever sits elsewhere comes to the first.
+            self.command(*leg, MediaCommand::Hear { sources: Sources::default().and(*first, 0) })?;
+        }
         for leg in legs {
             let sources = legs.iter().copied().filter(|other| other != leg).collect();
             self.command(*leg, MediaCommand::Hear { sources })?;
@@ -251,33 +258,40 @@ impl Shared {
     }
 
     fn command(&self, leg: MediaLeg, command: MediaCommand) -> Result<(), Full> {
-        let mut state = self.state();
+        self.dispatch(&mut self.state(), leg, command)
+    }
+
+    fn dispatch(&self, state: &mut State, leg: MediaLeg, command: MediaCommand) -> Result<(), Full> {
         let Some(route) = state.route(leg) else { return Ok(()) };
         let shard = route.shard;
-        match &mut route.way {
-            Way::Here => {}
-            Way::Moving(held) => return hold(held, leg, command),
-            Way::Behind(first) => {
-                let first = *first;
-                if let Some(Route { way: Way::Moving(held), .. }) = state.route(first) {
-                    return hold(held, leg, command);
-                }
-            }
+        if let Some(held) = state.queue_of(leg) {
+            return hold(held, leg, command);
         }
         if let MediaCommand::Bridge { with } = command
             && let Some(other) = state.route(with)
             && other.shard != shard
         {
-            return self.fetch(&mut state, leg, with, shard);
+            return self.fetch(state, leg, with, shard);
+        }
+        if let MediaCommand::Hear { sources } = command
+            && let Some(first) = sources.iter().map(|(source, _)| source).find(|source| state.comes_to(*source, shard))
+            && let Some(Route { way: Way::Moving(held), .. }) = state.route(first)
+        {
+            // One of them is on its way here: this waits for it.
+            hold(held, leg, command)?;
+            if let Some(route) = state.route(leg) {
+                route.way = Way::Behind(first);
+            }
+            return Ok(());
         }
         if let MediaCommand::Hear { sources } = command
             && let Some(to) = sources.iter().find_map(|(source, _)| state.route(source).map(|route| route.shard))
             && to != shard
         {
             // Whoever is to listen goes where the call is; a call that goes on is not torn apart.
-            return self.move_to(&mut state, leg, to, (leg, MediaCommand::Hear { sources }));
+            return self.move_to(state, leg, to, (leg, MediaCommand::Hear { sources }));
         }
-        self.push(&mut state, shard, Order::Leg(leg, command.into())).map_err(|_| Full)
+        self.push(state, shard, Order::Leg(leg, command.into())).map_err(|_| Full)
     }
 
     /// Has a leg move to another shard, and what waits for it after it.
@@ -362,7 +376,19 @@ impl Shared {
             }
         }
         for (leg, command) in held {
-            self.push_surely(state, moved.shard, Order::Leg(leg, command.into()));
+            match command {
+                // Another of those it is to hear may still be on its way.
+                MediaCommand::Hear { sources } => {
+                    let again = || MediaCommand::Hear { sources };
+                    let taken = (0..TRIES).any(|_| self.dispatch(state, leg, again()).is_ok());
+                    debug_assert!(taken, "the shard drains its ring");
+                }
+                other => match state.queue_of(leg) {
+                    // It waits again, for the next: what followed waits with it.
+                    Some(held) => held.push((leg, other)),
+                    None => self.push_surely(state, moved.shard, Order::Leg(leg, other.into())),
+                },
+            }
         }
     }
 
@@ -393,6 +419,24 @@ impl Shared {
 }
 
 impl State {
+    /// Where the orders of a leg wait that is on its way, or waits for one that is.
+    fn queue_of(&mut self, leg: MediaLeg) -> Option<&mut Vec<(MediaLeg, MediaCommand)>> {
+        let first = match self.route(leg)?.way {
+            Way::Here => return None,
+            Way::Moving(_) => leg,
+            Way::Behind(first) => first,
+        };
+        match &mut self.route(first)?.way {
+            Way::Moving(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Whether a leg is on its way to that shard.
+    fn comes_to(&mut self, leg: MediaLeg, shard: usize) -> bool {
+        self.route(leg).is_some_and(|route| route.shard == shard && matches!(route.way, Way::Moving(_)))
+    }
+
     fn route(&mut self, leg: MediaLeg) -> Option<&mut Route> {
         self.routes.get_mut(seat_of(leg))?.as_mut().filter(|route| route.leg == leg)
     }

@@ -169,6 +169,20 @@ fn another_source_in_mid_call_is_one_stream_to_the_other_side() {
 }
 
 #[test]
+fn a_peer_that_sends_nothing_is_not_said_to_be_heard() {
+    let mut w = World::new();
+    let (a, mut caller) = Peer::new(&mut w, 0, Codec::Pcmu);
+    let (b, _) = Peer::new(&mut w, 1, Codec::Opus);
+    w.order(a, MediaCommand::Bridge { with: b });
+    w.run(500);
+    let live = |w: &mut World| w.events().into_iter().filter(|e| matches!(e, MediaEvent::BridgeAudio { .. })).count();
+    assert_eq!(live(&mut w), 0);
+    caller.hum(&mut w, 440.0, 0);
+    w.run(100);
+    assert_eq!(live(&mut w), 1, "one side alone");
+}
+
+#[test]
 fn comfort_noise_is_heard_between_talkspurts() {
     let mut w = World::new();
     let (a, mut caller) = Peer::new(&mut w, 0, Codec::Pcmu);

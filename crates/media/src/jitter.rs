@@ -58,6 +58,8 @@ pub struct Sound {
     pub pcm: [i16; 320],
     /// Whether it is 16 kHz.
     pub wide: bool,
+    /// Whether it is (or continues) something the peer has said, not the silence before its first packet.
+    pub live: bool,
 }
 
 /// See the module.
@@ -74,8 +76,9 @@ pub struct JitterBuffer {
     starved: bool,
     /// A timestamp far from the present: two of a kind mean that the stream starts again.
     outlier: Option<u32>,
-    /// Silence still to be played before the first packet.
+    /// Silence still to be played before the first packet; whether that has been decoded.
     lead: i64,
+    said: bool,
     decoded: Box<[i16; DECODED]>,
     waiting: usize,
     wide: bool,
@@ -106,6 +109,7 @@ impl JitterBuffer {
             starved: false,
             outlier: None,
             lead: 0,
+            said: false,
             decoded: Box::new([0; DECODED]),
             waiting: 0,
             wide: false,
@@ -123,7 +127,7 @@ impl JitterBuffer {
 
     /// Forgets what is buffered; the next packet starts it again.
     pub fn reset(&mut self) {
-        (self.running, self.outlier) = (false, None);
+        (self.running, self.said, self.outlier) = (false, false, None);
     }
 
     /// Packets that came after their time or for which there was no room, and frames left out at once.
@@ -248,7 +252,7 @@ impl JitterBuffer {
         let wanted = if scale == Scale::Shorten { n + n / 2 } else { n };
         let made_up = self.decode_until(wanted, voices);
         let n = if self.wide { 320 } else { n.min(160) }; // what was decoded may be of another rate
-        let mut sound = Sound { pcm: [0; 320], wide: self.wide };
+        let mut sound = Sound { pcm: [0; 320], wide: self.wide, live: self.said };
         if self.waiting < n {
             self.starved = self.running;
             if let Some(level) = self.noise.take() {
@@ -393,6 +397,7 @@ impl JitterBuffer {
             self.push(&pcm[..n]);
             return true;
         }
+        self.said = true;
         self.concealment.heard(&mut pcm[skip..got]);
         self.push(&pcm[skip..got]);
         false

@@ -121,6 +121,8 @@ pub struct Shard<P> {
     origin_ntp: u64,
     /// Grid ticks done since the origin.
     grid: u64,
+    /// How legs hear each other is to be looked at anew.
+    unsettled: bool,
     /// Where events and leavings go.
     pub sinks: Sinks<P>,
 }
@@ -144,6 +146,7 @@ impl<P: Port> Shard<P> {
             origin,
             origin_ntp,
             grid: 0,
+            unsettled: false,
             sinks,
         }
     }
@@ -197,9 +200,7 @@ impl<P: Port> Shard<P> {
                 }
             }
         };
-        if rewire {
-            self.rewire();
-        }
+        self.unsettled |= rewire;
         None
     }
 
@@ -209,19 +210,18 @@ impl<P: Port> Shard<P> {
         let index = seat_of(leg);
         let gone = self.seats.get_mut(index)?.take_if(|seat| seat.leg.id() == leg)?;
         self.taken.retain(|seat| *seat != index);
-        self.rewire();
+        self.unsettled = true;
         Some(gone.leg)
     }
 
     /// A datagram came to a seat's RTP port; those who relay the leg send it on at once. It is decrypted in place.
     pub fn rtp(&mut self, now: Instant, seat: usize, from: SocketAddr, datagram: &mut [u8]) {
         let at = self.moment(now);
+        self.settle();
         let Some((leg, sinks)) = self.leg_and_sinks(seat) else { return };
         let live = leg.receive(at, from, datagram, sinks);
         let hearers = leg.hearers;
-        if std::mem::take(&mut leg.changed) {
-            self.rewire();
-        }
+        self.unsettled |= std::mem::take(&mut leg.changed);
         let Some(live) = live else { return };
         for hearer in hearers.into_iter().flatten() {
             if let Some((leg, sinks)) = self.leg_and_sinks(hearer) {
@@ -246,6 +246,7 @@ impl<P: Port> Shard<P> {
             self.grid = due;
             return;
         }
+        self.settle();
         self.grid = self.grid.max(due.saturating_sub(CATCH_UP));
         while self.grid < due {
             self.grid += 1;
@@ -268,11 +269,23 @@ impl<P: Port> Shard<P> {
                     continue;
                 };
                 let mix = self.mix(&seat.leg);
+                let live = self.live(&seat.leg);
                 if let Some((leg, sinks)) = self.leg_and_sinks(index) {
-                    leg.speak(at, mix.as_ref(), sinks);
+                    leg.speak(at, mix.as_ref(), live, sinks);
                 }
             }
         }
+    }
+
+    /// Which of those a leg hears have something to say in this tick.
+    fn live(&self, leg: &Leg<P>) -> [bool; Sources::MOST] {
+        if leg.mode != Mode::Mix {
+            return [false; Sources::MOST];
+        }
+        leg.sources().map(|source| {
+            let other = source.and_then(|s| self.at(s.seat).filter(|other| other.id() == s.leg));
+            other.is_some_and(|other| other.ear.live)
+        })
     }
 
     /// What a leg hears of others, decoded: where it is mixed, or recorded.
@@ -341,8 +354,12 @@ impl<P: Port> Shard<P> {
         true
     }
 
-    /// Looks anew at how legs hear each other: who may relay, whose audio must be decoded and at which rate.
-    fn rewire(&mut self) {
+    /// Looks anew at how legs hear each other, if an order or a packet has changed that: who may relay, whose audio must be
+    /// decoded and at which rate. A burst of orders costs this once.
+    fn settle(&mut self) {
+        if !std::mem::take(&mut self.unsettled) {
+            return;
+        }
         for index in 0..self.taken.len() {
             let Some(seat) = self.taken.get(index).copied() else { continue };
             let Some(mode) = self.at(seat).map(|leg| self.mode_of(leg)) else { continue };

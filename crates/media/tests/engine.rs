@@ -201,6 +201,31 @@ fn legs_of_two_shards_meet_on_one() {
 }
 
 #[test]
+fn three_legs_of_three_shards_hear_each_other_and_a_supervisor_comes_along() {
+    let mut engine = Engine::with(MediaConfig { ports: ports(5), threads: 3, ..MediaConfig::default() });
+    let mut legs: Vec<_> = (0..3).map(|_| engine.leg(ULAW)).collect();
+    let (beside, _) = engine.handle.open_beside(legs[0].0).unwrap();
+    let ids: Vec<MediaLeg> = legs.iter().map(|(leg, _)| *leg).collect();
+    engine.handle.conference(&ids).unwrap();
+    engine.handle.supervise(ids[2], ids[1], ids[0], baton_media::Supervise::Barge).unwrap();
+    engine.command(beside, MediaCommand::Close);
+    let said = encoded(ULAW, &noise(8, 160));
+    let mut pairs = std::collections::HashSet::new();
+    for _ in 0..50 {
+        for (_, peer) in &mut legs {
+            peer.hear();
+            peer.say(&said);
+        }
+        while let Some(event) = engine.events.try_next() {
+            if let MediaEvent::BridgeAudio { from, to, .. } = event {
+                pairs.insert((from, to));
+            }
+        }
+    }
+    assert_eq!(pairs.len(), 6, "{pairs:?}");
+}
+
+#[test]
 fn after_the_bridge_the_player_goes_on_in_the_same_stream() {
     let mut engine = Engine::new(2);
     let ((a, one), (b, mut two)) = (engine.leg(ULAW), engine.leg(ULAW));

@@ -75,11 +75,21 @@ pub fn shape(text: &str, expected: Expected) -> Shape {
     match expected {
         Expected::YesNo if words.len() <= 4 && (is_yes_no(first) || is_yes_no(last)) => Shape::Complete,
         Expected::Name if words.len() >= 2 && text.ends_with('.') => Shape::Complete,
+        _ if is_opening(&words, text) => Shape::Hanging,
         // Figures at the end of anything else may well go on: "one zero" … "four two".
         _ if digits(std::slice::from_ref(last)) > 0 => Shape::Open,
         _ if text.ends_with(['.', '?', '!']) => Shape::Sentence,
         _ => Shape::Open,
     }
+}
+
+/// A greeting, or who calls: what they want is still to come.
+fn is_opening(words: &[String], text: &str) -> bool {
+    const GREETINGS: [&str; 6] = ["hello", "hi", "hey", "good", "morning", "afternoon"];
+    let greets = words.first().is_some_and(|w| GREETINGS.contains(&w.as_str()));
+    let low = text.to_lowercase();
+    let introduces = ["this is", "my name", "calling", "thanks", "thank you"].iter().any(|p| low.contains(p));
+    greets && !text.ends_with('?') && (words.len() <= 2 || words.len() <= 9 && introduces)
 }
 
 /// How many digits the words stand for: "1042" four, "forty two" two, "double seven" two, "ten forty two" four.
@@ -94,7 +104,7 @@ fn digits(words: &[String]) -> usize {
             2
         } else if is(&ONES) {
             // "forty two" are two digits, not three.
-            usize::from(!(after_tens && !is(&["zero", "oh"])))
+            usize::from(!after_tens || is(&["zero", "oh"]))
         } else {
             figures
         };
@@ -133,6 +143,11 @@ mod tests {
             ("It's order one zero.", Anything, Shape::Open),
             ("I want to talk to a person.", Anything, Shape::Sentence),
             ("Um", Anything, Shape::Hanging),
+            ("Hello.", Anything, Shape::Hanging),
+            ("Hi, this is Anna Schmidt.", Anything, Shape::Hanging),
+            ("Hello, I'm calling for my mother, Ellen Park.", Anything, Shape::Hanging),
+            ("Hi, I want to talk to a person.", Anything, Shape::Sentence),
+            ("Hi, is this Northwind?", Anything, Shape::Sentence),
             ("", Anything, Shape::Open),
             ("…", Anything, Shape::Open),
         ] {

@@ -279,6 +279,19 @@ impl Config {
     }
 }
 
+impl LevelsConfig {
+    /// A score on another scale from 0 to 1, on which the three levels begin at these steps. For a room that has steps of its own
+    /// (a flow's), so that both mean the same by them.
+    pub fn on_steps(&self, score: f32, steps: [f32; 3]) -> f32 {
+        let ours = [0.0, self.soften.on, self.offer.on, self.transfer.on, 100.0];
+        let theirs = [0.0, steps[0], steps[1], steps[2], 1.0];
+        let pieces = ours.windows(2).zip(theirs.windows(2));
+        let on = pieces.filter(|(our, _)| score >= our[0] && our[1] > our[0]).last();
+        on.map_or(0.0, |(our, their)| their[0] + (score - our[0]) / (our[1] - our[0]) * (their[1] - their[0]))
+            .clamp(0.0, 1.0)
+    }
+}
+
 impl ToneConfig {
     /// The cues under their names in TOML.
     pub fn cues(&self) -> [(&'static str, Cue); 6] {

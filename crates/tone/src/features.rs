@@ -60,7 +60,7 @@ pub struct Features {
 
 impl Features {
     /// Measures an utterance: voice-gated audio of the caller alone, 8 kHz. `None`: it holds less than [`LEAST_VOICED_S`] of
-    /// voice. Takes about two milliseconds for each second of audio and allocates: not for an audio thread.
+    /// voice. Takes one or two milliseconds for each second of audio and allocates: not for an audio thread.
     pub fn of(pcm: &[i16]) -> Option<Self> {
         let end = pcm.len().saturating_sub((LONGEST_S * RATE) as usize);
         let x: Vec<f32> = pcm.iter().skip(end).map(|s| f32::from(*s) / 32_768.0).collect();

@@ -29,12 +29,13 @@
 //! on with the words (`HearEvent::Utterance`). It does so only for an ear that was told to (`Ear::measure_voice`): callers only,
 //! never agents, and not when [`Config::voice`] is off.
 //!
-//! *Intake* owns one [`Frustration`] for each call. At each utterance it builds an [`UtteranceInput`] (its own knowledge of
-//! repeats, misunderstandings and interruptions beside words and features), and acts when [`Reading::rose`] is set: at
+//! *Intake*, or whoever owns the call, owns one [`Frustration`] for each. At each utterance it builds an [`UtteranceInput`] (its own
+//! knowledge of repeats, misunderstandings and interruptions beside words and features), and acts when [`Reading::rose`] is set: at
 //! [`Level::Soften`] shorter prompts and an apology, at [`Level::OfferPerson`] the question whether a person is wanted
-//! ([`Frustration::offer_declined`] on a "no"), at [`Level::Transfer`] the `frustration` trigger. Distress, safety words and asking
-//! for a person do not pass through here: they act at once. [`Reading::words`] goes to the log and the record,
-//! [`Reading::plain`] to the briefing notes and the agent's screen.
+//! ([`Frustration::offer_declined`] on a "no"), at [`Level::Transfer`] the `frustration` trigger. Where a flow has steps of its own,
+//! [`LevelsConfig::on_steps`] puts the score on its scale. Distress, safety words and asking for a person do not pass through
+//! here: they act at once. [`Reading::words`] goes to the log and the record, [`Reading::plain`] to the briefing notes and the
+//! agent's screen.
 
 mod baseline;
 mod config;

@@ -90,3 +90,36 @@ fn a_raised_voice_is_heard_beside_its_own_start() {
     }
     assert!(all >= 6 && heard == all, "{heard} of {all}");
 }
+
+/// Syllables of an English text, near enough: groups of vowels, a silent e at the end taken away.
+fn syllables(text: &str) -> usize {
+    let words = text.to_lowercase();
+    words
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .filter(|w| !w.is_empty())
+        .map(|word| {
+            let vowel: Vec<bool> = word.chars().map(|c| "aeiouy".contains(c)).collect();
+            let groups = usize::from(vowel[0]) + vowel.windows(2).filter(|w| !w[0] && w[1]).count();
+            let silent = word.ends_with('e') && !word.ends_with("le") && groups > 1;
+            (groups - usize::from(silent)).max(1)
+        })
+        .sum()
+}
+
+#[test]
+fn the_rate_counts_the_syllables_that_were_spoken() {
+    let mut pairs = Vec::new();
+    for (text, pcm) in callers().into_iter().flat_map(|c| c.says) {
+        if let Some(f) = Features::of(&pcm) {
+            // The recordings have 0.2 s of silence at their ends.
+            pairs.push((syllables(&text) as f32, f.rate_hz * (f.duration_s - f.pause_s - 0.2)));
+        }
+    }
+    let n = pairs.len() as f32;
+    let mean = |f: &dyn Fn(&(f32, f32)) -> f32| pairs.iter().map(f).sum::<f32>() / n;
+    let (written, counted) = (mean(&|p| p.0), mean(&|p| p.1));
+    let both = mean(&|p| (p.0 - written) * (p.1 - counted));
+    let spread = (mean(&|p| (p.0 - written).powi(2)) * mean(&|p| (p.1 - counted).powi(2))).sqrt();
+    println!("{n} utterances: {written:.1} syllables written, {counted:.1} counted, correlation {:.3}", both / spread);
+    assert!(n > 30.0 && (counted / written - 1.0).abs() < 0.15 && both / spread > 0.9);
+}

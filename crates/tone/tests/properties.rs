@@ -216,6 +216,16 @@ fn the_defaults_pass_their_own_check_and_bad_weights_are_named() {
 }
 
 #[test]
+fn a_score_keeps_its_level_on_a_scale_of_others() {
+    let levels = LevelsConfig::default();
+    let steps = [0.4, 0.6, 0.85];
+    for (score, there) in [(0.0, 0.0), (10.0, 0.2), (20.0, 0.4), (30.0, 0.5), (40.0, 0.6), (60.0, 0.85), (100.0, 1.0)] {
+        assert!((levels.on_steps(score, steps) - there).abs() < 1e-6, "{score}");
+    }
+    assert_eq!(levels.on_steps(f32::NAN, steps), 0.0);
+}
+
+#[test]
 fn switched_off_the_voice_counts_nothing() {
     let mut mood = Frustration::new(Config { voice: false, ..Config::default() });
     let calm = Features {

@@ -374,6 +374,9 @@ impl Call {
             return;
         }
         self.remix();
+        if leg == Leg::Caller && !on {
+            self.all_said(now);
+        }
         if leg != Leg::Agent || !self.transfer().is_some_and(|t| t.is_with_agent()) {
             return;
         }

@@ -10,6 +10,7 @@ use std::time::Instant;
 use baton_intake::{ActionResult, Expected, Line as FlowLine, Next, Reply, TriggerName};
 
 use crate::api::LineId;
+use crate::leg::Leg;
 use crate::lines::{After, Line};
 use crate::record::By;
 use crate::timer::{self, Timer};
@@ -117,6 +118,9 @@ impl Call {
     }
 
     pub(super) fn no_input(&mut self, now: Instant) {
+        if self.held.contains(&Leg::Caller) {
+            return; // nobody is there to be asked; the silence counts anew when they are back
+        }
         if self.is_talking() {
             let reply = self.intake.no_input();
             self.follow(now, reply, None);

@@ -1,5 +1,6 @@
 //! The commands. Exit status: 0 done, 1 it ran and failed, 2 it was not started because something given to it is wrong.
 
+mod crm;
 mod dial;
 mod init;
 mod models;
@@ -42,6 +43,21 @@ enum Command {
         #[command(subcommand)]
         command: models::Command,
     },
+    /// The system of record: what the credentials can do.
+    Crm {
+        #[command(subcommand)]
+        command: crm::Command,
+    },
+    /// Delete what the store holds of one caller, by number and contact id. The gateway must not be running.
+    Forget {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The caller's numbers, as they were signalled.
+        numbers: Vec<String>,
+        /// The caller's id in the system of record.
+        #[arg(long)]
+        contact: Option<String>,
+    },
     /// Place one call: play, record, report. For scripts and people.
     Dial(dial::Args),
 }
@@ -62,6 +78,8 @@ pub fn main() -> ExitCode {
         },
         Command::Init { dir } => init::main(&dir),
         Command::Models { command } => models::main(command),
+        Command::Crm { command } => crm::main(command),
+        Command::Forget { config, numbers, contact } => crm::forget(config, numbers, contact),
         Command::Dial(args) => dial::main(args),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_call::record::CallRecord;
 use baton_media::MediaCounters;
+use baton_speech::SpeechStats;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -50,6 +51,7 @@ pub struct Now {
     pub media: MediaCounters,
     pub sip: baton_sip::Counters,
     pub sizes: baton_sip::Sizes,
+    pub speech: SpeechStats,
 }
 
 impl Metrics {
@@ -126,6 +128,7 @@ impl Metrics {
     /// What the rooms say at this moment.
     fn asked(&self, now: &Now) -> Registry {
         let mut to = Registry::with_prefix("baton");
+        let speech = &now.speech;
         let (media, sip, sizes) = (&now.media, &now.sip, &now.sizes);
         for (name, help, value) in [
             ("calls_live", "Calls in progress", now.calls_live as u64),
@@ -136,6 +139,8 @@ impl Metrics {
             ("sip_registrations", "Registered contacts", sizes.bindings as u64),
             ("sip_connections", "Stream connections", sip.connections as u64),
             ("sip_banned", "Sources banned now", sip.banned as u64),
+            ("stt_waiting", "Utterances that wait for speech-to-text", speech.waiting as u64),
+            ("stt_workers", "Speech-to-text engines at work or ready", speech.workers as u64),
             ("media_worst_tick_late_microseconds", "Worst lateness of a media tick", media.worst_late_us),
         ] {
             to.register(name, help, ConstGauge::<u64>::new(value));
@@ -152,6 +157,12 @@ impl Metrics {
             ("sip_failures", "Failed registrations and calls counted against their source", sip.failures),
             ("sip_ignored", "Messages of banned sources", sip.ignored),
             ("sip_bans", "Bans", sip.bans),
+            ("stt_utterances", "Utterances heard", speech.finals),
+            ("stt_late", "Utterances whose words came after the turn's end", speech.late),
+            ("stt_shortened", "Utterances of which only the end was heard, for lack of time", speech.shortened),
+            ("stt_overloaded", "Utterances refused for lack of time", speech.overloaded),
+            ("stt_failed", "Utterances on which an engine failed", speech.failed),
+            ("stt_restarts", "Engines started anew", speech.restarts),
             ("media_ticks", "Media ticks that ran", media.ticks),
             ("media_ticks_late", "Media ticks that ran 5 ms late or more", media.ticks_late),
             ("media_malformed", "Datagrams that were no RTP or RTCP", media.malformed),
@@ -161,6 +172,13 @@ impl Metrics {
             ("media_send_failures", "Datagrams the system did not take", media.send_failures),
         ] {
             to.register(name, help, ConstCounter::<u64>::new(value));
+        }
+        for (name, help, value) in [
+            ("stt_wait", "Time utterances waited for an engine", speech.wait),
+            ("stt_decoding", "Time engines worked", speech.decoding),
+            ("stt_speech", "Speech that was decoded", speech.speech),
+        ] {
+            to.register_with_unit(name, help, Unit::Seconds, ConstCounter::new(value.as_secs_f64()));
         }
         process(&mut to);
         to

@@ -80,6 +80,8 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
         let case = CaseWrite {
             key: draft.key,
             call_id: draft.call_id,
+            from: draft.from,
+            queue: Some(draft.queue),
             contact: draft.contact_id,
             caller_name: draft.caller_name,
             account_holder: draft.account_holder,

@@ -243,7 +243,7 @@ impl Intake {
     pub(super) fn field_typed(&mut self, keys: &str) -> Reply {
         let flow = self.flow.clone();
         let Focus::Slot(name) = self.focus.clone() else { return self.step(Vec::new()) };
-        let nothing = Heard { text: String::new(), words: Vec::new(), confidence: 0.0 };
+        let nothing = Heard { text: String::new(), words: Vec::new(), confidence: 0.0, vector: None };
         let Some(slot) = flow.slot(&name) else { return self.missed(&nothing) };
         let found = match slot.kind {
             SlotKind::Date => dates::typed(keys, self.today, value::around(slot)).map(dates::Day::iso),

@@ -97,7 +97,7 @@ impl Intake {
                 .next(),
         };
         let Some(value) = value else {
-            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0, vector: None });
         };
         // A caller who types what they said before confirms it.
         let said = self.form.text(&slot).is_some_and(|v| same_code(v, &value) || v.ends_with(&value));
@@ -113,7 +113,7 @@ impl Intake {
 
     fn phone_typed(&mut self, keys: &str) -> Reply {
         if !(7..=15).contains(&keys.len()) {
-            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0, vector: None });
         }
         let number = codes::phone_written(keys, false);
         if let Some(slot) = self.slot_name(SlotKind::Phone) {
@@ -122,7 +122,7 @@ impl Intake {
         if matches!(self.focus, Focus::Callback | Focus::CallbackOffer { .. }) {
             return self.callback_taken(&number);
         }
-        let heard = Heard { text: String::new(), words: Vec::new(), confidence: 1.0 };
+        let heard = Heard { text: String::new(), words: Vec::new(), confidence: 1.0, vector: None };
         self.respond(&heard, Gained { any: true, ..Gained::default() })
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Heard {
     pub text: String,
     pub words: Vec<Word>,
     pub confidence: f32,
+    /// In the embedding model's terms, where there is one.
+    pub vector: Option<Vec<f32>>,
 }
 
 /// What an utterance gave.
@@ -334,7 +336,7 @@ impl Intake {
     }
 
     /// A number that is on the caller's own record needs no confirmation, and is written as the record has it.
-    pub(super) fn match_number(&mut self) {
+    pub(crate) fn match_number(&mut self) {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return };
         let Some(value) = self.form.slots().get(&slot).cloned() else { return };
         if self.guess.as_ref() == Some(&value.value) {
@@ -479,12 +481,13 @@ impl Intake {
         if gained.topic || !open || !says {
             return;
         }
+        // One embedding does for the whole utterance, unless much of it is about something else.
         let told = self.own_words(&heard.text);
-        let sentence = if told.is_empty() { heard.text.as_str() } else { told.as_str() };
-        // Numbers mean nothing here and lead astray.
-        let plain = |w: &&str| !w.bytes().any(|b| b.is_ascii_digit());
-        let sentence = sentence.split_whitespace().filter(plain).collect::<Vec<_>>().join(" ");
-        match self.flow.meant(&sentence, &self.denied) {
+        let part = told.split_whitespace().count();
+        let whole = part == 0 || part * 3 >= heard.words.len() * 2;
+        let vector = if whole { heard.vector.clone() } else { self.flow.vector(&told) };
+        let Some(vector) = vector else { return };
+        match self.flow.meant(&vector, &self.denied) {
             Some(Meant::Intent(intent)) => {
                 self.set_topic(intent);
                 self.note_reason(heard, true);
@@ -499,7 +502,7 @@ impl Intake {
     /// Now that the topic is known, what the caller said before may fill its slots.
     fn reread_reason(&mut self, gained: &mut Gained) {
         let Some(text) = self.slot_value(SlotKind::Reason) else { return };
-        let heard = Heard { words: words(&text), text, confidence: 1.0 };
+        let heard = Heard { words: words(&text), text, confidence: 1.0, vector: None };
         self.take_amount(&heard, gained);
         self.take_volunteered(&heard, gained);
     }

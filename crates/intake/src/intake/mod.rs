@@ -39,6 +39,9 @@ use temper::Temper;
 /// For who was told to take their time.
 const LONG_PATIENCE: Duration = Duration::from_secs(25);
 
+/// Utterances that are kept for a language model.
+const MOST_SAID: usize = 30;
+
 /// Of a North American number.
 const PHONE_DIGITS: usize = 10;
 
@@ -80,6 +83,8 @@ pub struct Intake {
     mismatched: BTreeSet<String>,
     /// The caller agreed to be the contact; a mismatch may still forbid to believe it.
     identity_agreed: bool,
+    /// The caller's utterances, the last of many.
+    said: Vec<String>,
     temper: Temper,
     today: Option<Day>,
     silent: usize,
@@ -169,6 +174,7 @@ impl Intake {
             to_confirm: Vec::new(),
             mismatched: BTreeSet::new(),
             identity_agreed: false,
+            said: Vec::new(),
             temper: Temper::default(),
             today: None,
             silent: 0,
@@ -217,14 +223,21 @@ impl Intake {
             return over.clone();
         }
         let text = sentences_once(text);
-        let heard = Heard { words: words_once(words(&text)), text, confidence };
+        let mut heard = Heard { words: words_once(words(&text)), text, confidence, vector: None };
+        if heard.words.len() >= 3 {
+            heard.vector = self.flow.vector(&heard.text);
+        }
         let words = &heard.words;
         if lexicon::is_noise(words) && lexicon::answer(words).is_none() {
             return self.missed(&heard);
         }
         self.silent = 0;
         self.keys.clear();
-        let urgent = words.len() >= 4 && self.flow.is_urgent(&heard.text);
+        if self.said.len() == MOST_SAID {
+            self.said.remove(0);
+        }
+        self.said.push(heard.text.clone());
+        let urgent = heard.vector.as_ref().is_some_and(|v| self.flow.is_urgent(v));
         if urgent || self.speaks_of(TriggerName::Distress, &heard) {
             self.take_all(&heard);
             self.note_reason(&heard, true);
@@ -409,6 +422,31 @@ impl Intake {
     /// What the agent is told before the caller is joined.
     pub fn briefing(&self, trigger: TriggerName, notes: &BriefingNotes) -> Briefing {
         brief::briefing(&self.facts(), trigger, notes)
+    }
+
+    /// What the caller said so far, in order.
+    pub(crate) fn caller_said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// Slots without a value, with their labels; those of the matter in hand.
+    pub(crate) fn empty_slots(&self) -> impl Iterator<Item = (&str, &str)> {
+        let topic = self.topic.and_then(|t| self.flow.intents.get(t));
+        let wanted = move |name: &String| topic.is_none_or(|t| t.needs.contains(name));
+        let slots = self.flow.slots.iter().filter(move |s| wanted(&s.name) && self.form.text(&s.name).is_none());
+        slots.map(|s| (s.name.as_str(), s.label.as_str()))
+    }
+
+    pub(crate) fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+
+    pub(crate) fn today(&self) -> Option<Day> {
+        self.today
+    }
+
+    pub(crate) fn form_mut(&mut self) -> &mut Form {
+        &mut self.form
     }
 
     fn facts(&self) -> brief::Facts<'_> {

@@ -74,7 +74,7 @@ pub fn others(table: &mut Table, seconds: u64, wanted: &dyn Fn(&str) -> bool) ->
 fn lateness(calls: u16, heard: u16, seconds: u64) -> Result<f64, Box<dyn Error>> {
     let (media, _events) = plane()?;
     let calls = bridged(&media, calls)?;
-    let (mut taps, mut sockets, mut legs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut taps, mut sockets) = (Vec::new(), Vec::new());
     for n in 0..heard {
         let (leg, at) = media.open()?;
         let socket = UdpSocket::bind("127.0.0.1:0")?;
@@ -84,8 +84,10 @@ fn lateness(calls: u16, heard: u16, seconds: u64) -> Result<f64, Box<dyn Error>>
         media.command(leg, MediaCommand::Play { id: PlayId(u64::from(n)), clip, looped: true })?;
         let (to, tap) = rtrb::RingBuffer::new(2_048);
         media.command(leg, MediaCommand::Tap { to: Some(to) })?;
-        (taps.push(tap), sockets.push((socket, at)), legs.push(leg));
+        taps.push(tap);
+        sockets.push((socket, at));
     }
+    sys::sleep_until(sys::monotonic() + 500_000_000); // the orders have been carried out
     // The peers of the tapped legs answer each packet with one.
     let stop = AtomicBool::new(false);
     let before = media.counters();

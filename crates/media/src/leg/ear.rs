@@ -21,6 +21,8 @@ pub struct Ear {
     /// What the two become once all wishes are known.
     wished: bool,
     wished_wide: bool,
+    /// The newest 20 ms are something the peer has said.
+    pub live: bool,
     /// The codec of the last audio packet.
     pub codec: Option<Codec>,
     /// Packets on their way to being heard.
@@ -43,6 +45,7 @@ impl Ear {
             wide_wanted: false,
             wished: false,
             wished_wide: false,
+            live: false,
             codec: None,
             jitter: JitterBuffer::new(),
             tones: ToneDetector::new(),
@@ -81,6 +84,7 @@ impl Ear {
     /// Hears the next 20 ms.
     pub fn listen(&mut self, voices: &mut Voices) {
         let sound = self.jitter.read(voices);
+        self.live = sound.live;
         if sound.wide {
             self.wide = sound.pcm;
             self.down.run(&self.wide, &mut self.narrow);

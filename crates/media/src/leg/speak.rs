@@ -10,7 +10,7 @@ use super::receive::{Kind, Live};
 use super::{COMFORT_NOISE, Leg, Mode, Moment, Port};
 use crate::shard::{Garbage, Sinks};
 use crate::wire::MAX_PAYLOAD;
-use crate::{Codec, MediaEvent, StereoFrame};
+use crate::{Codec, MediaEvent, Sources, StereoFrame};
 
 /// What a frame was made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -111,8 +111,9 @@ impl<P: Port> Leg<P> {
         if self.gain == super::UNITY { gain } else { (i64::from(gain) * i64::from(self.gain) / 4_096) as i32 }
     }
 
-    /// Second half of a tick: 20 ms to the peer. `mix` is what it hears of others, decoded, where that was asked for.
-    pub fn speak(&mut self, at: Moment, mix: Option<&Mix>, sinks: &mut Sinks<P>) {
+    /// Second half of a tick: 20 ms to the peer. `mix` is what it hears of others, decoded, where that was asked for; `live`
+    /// says which of them is in it.
+    pub fn speak(&mut self, at: Moment, mix: Option<&Mix>, live: [bool; Sources::MOST], sinks: &mut Sinks<P>) {
         let Some(link) = &self.link else { return };
         let (send, receive) = (link.agreement.send, link.agreement.receive);
         let n = if self.speaks_wide() { WIDE } else { FRAME_SAMPLES };
@@ -150,7 +151,9 @@ impl<P: Port> Leg<P> {
                 }
                 self.mouth.join(made, &mut pcm[..n], n / FRAME_SAMPLES);
                 self.send_frame(&pcm[..n], sinks);
-                self.tell_first_mix(at, made, sinks);
+                if made == Made::Mix {
+                    self.tell_first_mix(at, live, sinks);
+                }
             }
         }
         self.out.advance();
@@ -160,12 +163,10 @@ impl<P: Port> Leg<P> {
         self.report(at, sinks);
     }
 
-    fn tell_first_mix(&mut self, at: Moment, made: Made, sinks: &mut Sinks<P>) {
+    fn tell_first_mix(&mut self, at: Moment, live: [bool; Sources::MOST], sinks: &mut Sinks<P>) {
         let to = self.id;
-        if made != Made::Mix {
-            return;
-        }
-        for source in self.hears.iter_mut().flatten().filter(|source| !source.heard) {
+        let speaking = self.hears.iter_mut().zip(live).filter(|(_, live)| *live);
+        for source in speaking.filter_map(|(source, _)| source.as_mut()).filter(|source| !source.heard) {
             source.heard = true;
             sinks.event(MediaEvent::BridgeAudio { from: source.leg, to, at: at.now });
         }

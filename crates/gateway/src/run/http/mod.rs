@@ -49,6 +49,8 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/agents/{extension}/ready", post(agent_ready))
         .route("/api/v1/agents/{extension}/pause", post(agent_pause))
         .route("/api/v1/trunks", get(trunks))
+        .route("/api/v1/outbox/dead", get(dead_letters))
+        .route("/api/v1/outbox/resend/{key}", post(resend))
         .route("/api/v1/events", get(events))
         .route("/api/v1/drain", post(drain))
         .layer(middleware::from_fn_with_state(api.clone(), authorise));
@@ -101,6 +103,7 @@ async fn metrics(State(api): State<Api>) -> Response {
         outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
         media: api.shared.media.counters(),
         sip: api.shared.sip.counters(),
+        speech: api.shared.speech.stats(),
         sizes: api.shared.sip.sizes(),
     };
     match api.shared.metrics.text(&now) {
@@ -189,6 +192,28 @@ async fn trunks(State(api): State<Api>) -> Response {
         json!({"name": t.name, "registered": t.registered, "channels": t.channels, "targets": targets})
     });
     Json(trunks.collect::<Vec<_>>()).into_response()
+}
+
+/// Writes that the system of record refused for good, to be looked at.
+async fn dead_letters(State(api): State<Api>) -> Response {
+    match api.shared.outbox.dead().await {
+        Ok(rows) => Json(
+            rows.into_iter()
+                .map(|row| json!({"key": row.key, "call_id": row.call_id, "attempts": row.attempts, "error": row.last_error}))
+                .collect::<Vec<_>>(),
+        )
+        .into_response(),
+        Err(e) => fault(&e),
+    }
+}
+
+/// Sends one of them again.
+async fn resend(State(api): State<Api>, Path(key): Path<String>) -> Response {
+    match api.shared.outbox.resend(&key).await {
+        Ok(Some(_)) => StatusCode::ACCEPTED.into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no dead letter {key}")}))).into_response(),
+        Err(e) => fault(&e),
+    }
 }
 
 async fn agent_ready(State(api): State<Api>, Path(extension): Path<String>) -> Response {
