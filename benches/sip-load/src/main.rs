@@ -88,30 +88,30 @@ async fn measure(stack: &str, rate: u64, threads: usize) -> Result<Measured> {
 
 async fn under_load(server: &mut Child, addr: &str, rate: u64) -> Result<Measured> {
     let pid = server.id().context("the server has ended")?;
-    if sipp(addr, 50, 50).await.context("warming up")? > 0 {
+    if sipp(addr, 50, 50).await.context("warming up")?.0 == 0 {
         bail!("the server does not answer");
     }
     let (calls, before) = (rate * SECONDS, cpu(pid)?);
     let began = Instant::now();
-    let failed = sipp(addr, rate, calls).await?;
+    let (done, failed) = sipp(addr, rate, calls).await?;
     let spent = cpu(pid)? - before;
-    let pace = calls as f64 / began.elapsed().as_secs_f64();
+    let pace = done as f64 / began.elapsed().as_secs_f64();
     if pace < rate as f64 * 0.8 {
         eprintln!("{stack}: only {pace:.0} calls/s were reached", stack = addr);
     }
-    let cpu_us = spent.as_secs_f64() * 1e6 / (calls - failed).max(1) as f64;
-    Ok(Measured { calls, failed, cpu_us, rss_mb: rss_mb(pid)? })
+    let cpu_us = spent.as_secs_f64() * 1e6 / done.max(1) as f64;
+    Ok(Measured { calls: done, failed, cpu_us, rss_mb: rss_mb(pid)? })
 }
 
-/// Runs SIPp's own `uac`; how many calls failed.
-async fn sipp(addr: &str, rate: u64, calls: u64) -> Result<u64> {
+/// Runs SIPp's own `uac`; how many calls were done, and how many failed. What it did not get to place is neither.
+async fn sipp(addr: &str, rate: u64, calls: u64) -> Result<(u64, u64)> {
     let dir = std::env::temp_dir().join(format!("baton-sip-load-{}", std::process::id()));
     std::fs::create_dir_all(&dir)?;
     let stats = dir.join("stats.csv");
     let output = Command::new("sipp")
         .args(["-sn", "uac", addr, "-s", "help", "-i", "127.0.0.1", "-nostdin", "-d", TALK_MS])
         .args(["-r", &rate.to_string(), "-m", &calls.to_string(), "-l", "20000"])
-        .args(["-timeout", "60", "-timeout_error", "-recv_timeout", "20000", "-trace_stat", "-stf"])
+        .args(["-timeout", "60", "-recv_timeout", "20000", "-trace_stat", "-stf"])
         .arg(&stats)
         .current_dir(&dir)
         .stdin(Stdio::null())
@@ -127,7 +127,7 @@ async fn sipp(addr: &str, rate: u64, calls: u64) -> Result<u64> {
     let last: Vec<&str> = lines.next_back().unwrap_or_default().split(';').collect();
     let field = |name: &str| -> Option<u64> { last.get(names.iter().position(|n| *n == name)?)?.parse().ok() };
     let done = field("SuccessfulCall(C)").context("no figures from sipp")?;
-    Ok(calls.saturating_sub(done))
+    Ok((done, field("FailedCall(C)").unwrap_or_default()))
 }
 
 /// User and system time of a process.
