@@ -145,9 +145,8 @@ impl<P: Port> Leg<P> {
             Kind::Audio(codec) => {
                 let arrival = (at.micros * u64::from(codec.clock_rate() / 1_000) / 1_000) as u32;
                 self.reception.times(codec.clock_rate(), arrival, packet.timestamp);
-                if self.ear.codec.replace(codec) != Some(codec) {
-                    self.changed = true;
-                }
+                self.changed |= self.codec_in() != Some(codec);
+                self.ear.codec = Some(codec);
                 if self.ear.wanted {
                     self.ear.jitter.insert(packet, codec);
                 }
