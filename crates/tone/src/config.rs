@@ -285,8 +285,8 @@ impl LevelsConfig {
     pub fn on_steps(&self, score: f32, steps: [f32; 3]) -> f32 {
         let ours = [0.0, self.soften.on, self.offer.on, self.transfer.on, 100.0];
         let theirs = [0.0, steps[0], steps[1], steps[2], 1.0];
-        let pieces = ours.windows(2).zip(theirs.windows(2));
-        let on = pieces.filter(|(our, _)| score >= our[0] && our[1] > our[0]).last();
+        let mut pieces = ours.windows(2).zip(theirs.windows(2));
+        let on = pieces.rfind(|(our, _)| score >= our[0] && our[1] > our[0]);
         on.map_or(0.0, |(our, their)| their[0] + (score - our[0]) / (our[1] - our[0]) * (their[1] - their[0]))
             .clamp(0.0, 1.0)
     }
