@@ -91,7 +91,7 @@ impl<'a> Noise<'a> {
                 let since = key.fract() / 6.3;
                 let click = (-350.0 * since).exp()
                     + 0.5 * (-120.0 * (since - 0.02).max(0.0)).exp() * f32::from(u8::from(since > 0.02));
-                self.white() * 5_000.0 * click * f32::from(u8::from((key as usize * 5) % 7 != 0))
+                self.white() * 5_000.0 * click * f32::from(u8::from(!(key as usize * 5).is_multiple_of(7)))
             }
             "breathing" => self.low(0.5) * 2_500.0 * sine(0.25, t).max(0.0).powi(2),
             "crackle" => {
