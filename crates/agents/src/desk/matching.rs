@@ -76,13 +76,15 @@ impl Desk {
 
     /// Tells callers their place when it has changed, and everybody what agents do.
     pub(super) fn tell(&mut self) {
-        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        // Of each queue: the last place given out, and how many agents are at work.
+        let mut places: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         let mut moved = Vec::new();
         for (at, entry) in self.lines.iter().enumerate() {
-            let place = places.entry(&entry.want.queue).or_default();
+            let queue = entry.want.queue.as_str();
+            let (place, agents) = places.entry(queue).or_insert_with(|| (0, self.at_work(queue)));
             *place += 1;
             if !entry.is_callback() && entry.told != Some(*place) {
-                moved.push((at, *place, self.estimate(&entry.want.queue, *place)));
+                moved.push((at, *place, self.wait(queue, *place, *agents)));
             }
         }
         for (at, position, wait) in moved {
@@ -99,9 +101,17 @@ impl Desk {
     }
 
     /// How long who stands at `position` may wait.
+    #[cfg(test)]
     pub(super) fn estimate(&self, queue: &str, position: usize) -> Duration {
+        self.wait(queue, position, self.at_work(queue))
+    }
+
+    fn at_work(&self, queue: &str) -> usize {
         let at_work = |m: &&Member| self.pool.agent(&m.extension).is_some_and(|a| a.is_staffed());
-        let agents = self.pool.members(queue).iter().filter(at_work).count();
+        self.pool.members(queue).iter().filter(at_work).count()
+    }
+
+    fn wait(&self, queue: &str, position: usize, agents: usize) -> Duration {
         self.queues.get(queue).map(|q| q.handling.wait(position, agents)).unwrap_or_default()
     }
 }
