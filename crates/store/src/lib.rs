@@ -9,6 +9,7 @@
 //! - no card number and no code that a caller said or typed is in it.
 
 mod agents;
+mod batch;
 mod calls;
 mod cases;
 mod error;
@@ -57,6 +58,8 @@ struct Inner {
     writes: SqlitePool,
     /// Readers see the last commit and never wait for the writer (WAL).
     reads: SqlitePool,
+    /// The outbox's writes, which share commits.
+    batch: tokio::sync::mpsc::Sender<batch::Op>,
     _lock: lock::Lock,
 }
 
@@ -89,7 +92,8 @@ impl Store {
         let writes = pool(1).connect_with(options.clone()).await.map_err(fault)?;
         migrate::migrate(&path, &writes).await?;
         let reads = pool(2).connect_with(options.pragma("query_only", "on")).await.map_err(fault)?;
-        Ok(Self(Arc::new(Inner { path, writes, reads, _lock: lock })))
+        let batch = batch::start(path.clone(), writes.clone());
+        Ok(Self(Arc::new(Inner { path, writes, reads, batch, _lock: lock })))
     }
 
     /// The store's file.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::batch::Op;
 use crate::{Store, StoreError, redact, stamp, time};
 
 /// How far a write has come.
@@ -56,25 +57,10 @@ impl Store {
         step: &str,
         payload: &str,
     ) -> Result<(OutboxRow, bool), StoreError> {
-        let fault = |e: sqlx::Error| self.fault(&e);
-        let payload = redact::json_text(payload);
-        let mut tx = self.begin().await?;
-        let added = sqlx::query(
-            "INSERT INTO outbox (key, call_id, step, payload, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-        )
-        .bind(key)
-        .bind(call_id)
-        .bind(step)
-        .bind(payload.as_ref())
-        .bind(stamp(Timestamp::now()))
-        .execute(&mut *tx)
-        .await
-        .map_err(fault)?
-        .rows_affected();
-        let row =
-            sqlx::query("SELECT * FROM outbox WHERE key = ?").bind(key).fetch_one(&mut *tx).await.map_err(fault)?;
-        tx.commit().await.map_err(fault)?;
-        Ok((read(&row).map_err(fault)?, added > 0))
+        let payload = redact::json_text(payload).into_owned();
+        let (key, call_id, step) = (key.to_owned(), call_id.to_owned(), step.to_owned());
+        let at = stamp(Timestamp::now());
+        self.batched(|reply| Op::Add { key, call_id, step, payload, at, reply }).await
     }
 
     /// The write of that key.
@@ -139,16 +125,8 @@ impl Store {
 
     /// It was acknowledged.
     pub async fn outbox_delivered(&self, key: &str, receipt: &str) -> Result<(), StoreError> {
-        self.outbox_set(
-            sqlx::query(
-                "UPDATE outbox SET state = 'delivered', receipt = ?2, next_at = NULL, last_error = NULL, settled_at = ?3 WHERE key = ?1",
-            )
-            .bind(key)
-            .bind(receipt)
-            .bind(stamp(Timestamp::now())),
-        )
-        .await
-        .map(|_| ())
+        let (key, receipt, at) = (key.to_owned(), receipt.to_owned(), stamp(Timestamp::now()));
+        self.batched(|reply| Op::Delivered { key, receipt, at, reply }).await
     }
 
     /// It is given up.
@@ -192,7 +170,7 @@ impl Store {
     }
 }
 
-fn read(row: &SqliteRow) -> sqlx::Result<OutboxRow> {
+pub(crate) fn read(row: &SqliteRow) -> sqlx::Result<OutboxRow> {
     let state: String = row.try_get("state")?;
     let (next, created): (Option<String>, String) = (row.try_get("next_at")?, row.try_get("created_at")?);
     Ok(OutboxRow {

@@ -278,15 +278,16 @@ fn longer(digits: &str, rest: &[Token<'_>]) -> bool {
     })
 }
 
-/// Whether figures are a payment card's number: the issuer's range, its lengths, the check digit.
+/// Whether figures are a payment card's number: the issuer's range, its lengths, the check digit. Lengths that are no longer
+/// issued (Visa's 13) are left out: telephone numbers have them.
 fn is_card(digits: &str) -> bool {
     let prefix = |n: usize| digits.get(..n).and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
     let lengths: &[usize] = match (prefix(1), prefix(2), prefix(3), prefix(4)) {
-        (4, ..) => &[13, 16, 19],
+        (4, ..) => &[16, 19],
         (_, 34 | 37, ..) => &[15],
         (_, 36 | 38 | 39, ..) | (_, _, 300..=305, _) => &[14, 16],
         (_, 51..=55, ..) | (_, _, _, 2221..=2720) => &[16],
-        (_, 50 | 56..=69, ..) => &[13, 14, 15, 16, 17, 18, 19],
+        (_, 50 | 56..=69, ..) => &[16, 17, 18, 19],
         (_, _, _, 3528..=3589) => &[16, 17, 18, 19],
         _ => return false,
     };

@@ -94,7 +94,7 @@ fn a_record_keeps_its_shape_and_loses_its_secrets() {
 fn every_valid_card_of_every_issuer_is_found() {
     // A walk over prefixes: complete each with its check digit.
     for (prefix, length) in
-        [("4", 16), ("51", 16), ("2221", 16), ("34", 15), ("6011", 16), ("3528", 16), ("36", 14), ("4", 13), ("62", 19)]
+        [("4", 16), ("51", 16), ("2221", 16), ("34", 15), ("6011", 16), ("3528", 16), ("36", 14), ("62", 19)]
     {
         for body in 0..200_u64 {
             let mut digits = format!("{prefix}{:0width$}", body * 7_919, width = length - prefix.len() - 1);
