@@ -3,7 +3,7 @@
 
 CARGO  ?= cargo
 BATON  := target/release/baton
-PURE   := -p baton-agents -p baton-intake -p baton-call -p baton-speech -p baton-audio
+PURE   := -p baton-agents -p baton-intake -p baton-call -p baton-speech -p baton-tone -p baton-audio
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run test test-pure bench load lint setup setup-test build models clean
@@ -25,6 +25,10 @@ test-pure:      ## the pure rooms alone, in seconds
 
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
+	$(CARGO) bench -p baton-crm --bench outbox
+	$(CARGO) bench -p baton-tone
+	$(CARGO) bench -p baton-media --bench relay
+	$(CARGO) bench -p baton-tone --bench tone
 
 load: setup-test build models ## SIPp load runs against the gateway; prints a table
 	scripts/load.sh

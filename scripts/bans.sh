@@ -6,11 +6,11 @@ fail=0
 say() { printf 'ban broken: %s\n' "$*" >&2; fail=1; }
 
 # Rooms that await nothing. Pure rooms also know no sockets (tokio is the only way in this tree to grow one unseen).
-for room in audio media intake agents call speech; do
+for room in audio media intake agents call speech tone; do
   if cargo tree --locked -e normal -p "baton-$room" | grep -qE '\btokio v'; then say "baton-$room depends on tokio"; fi
 done
 # The pure rooms read no clock and open no file or socket. Their tests may: what stands behind #[cfg(test)] is left out.
-for room in intake agents call; do
+for room in intake agents call tone; do
   for file in $(git ls-files "crates/$room/src/*.rs" | grep -v tests); do
     if sed '/#\[cfg(test)\]/,$d' "$file" | grep -nE 'Instant::now|SystemTime::now|Timestamp::now|std::(net|fs|thread)::'; then
       say "$file reaches for a clock, a file, a socket or a thread"

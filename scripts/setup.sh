@@ -8,8 +8,9 @@ set -euo pipefail
 # cmake, g++, clang, libclang-dev: whisper.cpp, espeak-ng and their bindings. libssl-dev, pkg-config: a build script's HTTP
 # client. python3, pip: where models come from.
 packages=(ca-certificates make cmake g++ clang libclang-dev pkg-config libssl-dev python3 python3-pip python3-venv)
-# The SIP peers that tests call: SIPp, sipsak, baresip without its sound and video.
-test_packages=(sip-tester sipsak baresip-core kamailio sipvicious)
+# What tests talk to: SIP peers (SIPp, sipsak, baresip without its sound and video, Kamailio, SIPVicious), and a real help
+# desk, Request Tracker 5 with SQLite and its own web server: some minutes to install, once.
+test_packages=(sip-tester sipsak baresip-core kamailio sipvicious request-tracker5 rt5-db-sqlite rt5-standalone)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use baton_phone::drill::{self, DrillSpec};
 use baton_speech::Hints;
-use baton_speech_native::{NativeConfig, engines};
+use baton_speech_native::{Engine, NativeConfig, engines};
 use serde_json::Value;
 use support::{Gateway, agent, caller, disagreements, root};
 
@@ -105,16 +105,7 @@ fn warm(
     }
     // The agent's recording, heard by the same model that any listener could run.
     let dir = root().join("media/models");
-    let mut engines = engines(&NativeConfig {
-        whisper: dir.join("ggml-base.bin"),
-        voice: dir.join("en_US-joe-medium.onnx"),
-        silero: dir.join("silero_vad.onnx"),
-        onnxruntime: dir.join("libonnxruntime.so"),
-        espeak_data: dir.clone(),
-        stt_workers: 1,
-        stt_threads: 2,
-        tts_workers: 1,
-    })?;
+    let mut engines = engines(&NativeConfig { engine: Engine::Whisper, stt_threads: 2, ..NativeConfig::in_dir(&dir) })?;
     let (heard, answered) =
         agent.audio.as_ref().map(|(h, _)| h).zip(agent.answered).context("the agent heard nothing")?;
     let until =

@@ -59,6 +59,27 @@ fn what_the_documents_tell_you_to_type_works() {
         let words: Vec<&str> = command.split_whitespace().collect();
         let out = match words.as_slice() {
             ["make", target] => run("make", &["--dry-run", target], root()),
+            // Benchmarks and examples: that they are there; they run for minutes.
+            ["cd", folder] => {
+                assert!(root().join(folder).is_dir(), "{file}: {folder} is there");
+                continue;
+            }
+            ["cargo", "run" | "bench", rest @ ..] => {
+                let manifest = if rest.contains(&"-p") { "Cargo.toml" } else { "benches/sip-load/Cargo.toml" };
+                let named = |option: &str| rest.iter().position(|w| *w == option).and_then(|at| rest.get(at + 1));
+                let folder = match named("-p") {
+                    Some(package) => root().join("crates").join(package.trim_start_matches("baton-")),
+                    None => root().join("benches/sip-load"),
+                };
+                assert!(root().join(manifest).is_file() && folder.is_dir(), "{file}: `{command}`");
+                for (option, place) in [("--example", "examples"), ("--bench", "benches")] {
+                    if let Some(name) = named(option) {
+                        let found = [format!("{place}/{name}.rs"), format!("{place}/{name}/main.rs")];
+                        assert!(found.iter().any(|f| folder.join(f).is_file()), "{file}: `{command}`");
+                    }
+                }
+                continue;
+            }
             ["$EDITOR", file] => {
                 assert!(place.join(file).is_file(), "{file} is there to be edited");
                 continue;
@@ -69,6 +90,8 @@ fn what_the_documents_tell_you_to_type_works() {
             }
             // Every test of this project that starts a gateway runs this one.
             ["baton", "run", "--config", file] => run(baton(), &["check", "--config", file], &place),
+            ["baton", "crm", "test", ..] => run(baton(), &["crm", "test", "--config", "my-gateway/baton.toml"], &place),
+            ["baton", "forget", ..] => run(baton(), &["forget", "--help"], &place),
             ["baton", "check", ..] => run(baton(), &words[1..], &place),
             ["baton", "models", ..] => run(baton(), &["models", "verify", "--help"], root()),
             ["baton", "dial", ..] => run(baton(), &words[1..], &place),

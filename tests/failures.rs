@@ -58,6 +58,18 @@ fn what_cannot_start_says_why_and_what_to_do() {
         &["BATON_TEST_NOT_SET", "export"],
     );
     refused("run", "no-models", |t| t.replace("models = \"", "models = \"/nonexistent"), &["baton models fetch"]);
+    refused(
+        "check",
+        "no-certificate",
+        |t| t.replacen("[sip]", "[sip]\ntls = [\"127.0.0.1:5061\"]", 1),
+        &["baton.toml:", "certificate", "privkey.pem"],
+    );
+    refused(
+        "check",
+        "no-network",
+        |t| t.replacen("[sip.defence]", "[sip.defence]\ntrusted = [\"elsewhere\"]", 1),
+        &["elsewhere", "203.0.113.0/24"],
+    );
     let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     refused("run", "port-in-use", |t| t.replacen("udp = [\"", &format!("udp = [\"{addr}\", \""), 1), &[&addr]);
@@ -74,6 +86,26 @@ fn init_writes_a_config_that_is_sound() {
     assert!(run(&["init", to.to_str().unwrap()]).status.success());
     assert!(run(&["check", "--config", to.join("baton.toml").to_str().unwrap()]).status.success());
     assert_eq!(run(&["init", to.to_str().unwrap()]).status.code(), Some(2), "nothing is overwritten");
+}
+
+#[test]
+fn every_sample_config_is_sound_with_a_flow() {
+    let dir = dir("samples").unwrap();
+    let flow = std::fs::read_to_string(root().join("sip-configs/flows/orders.toml")).unwrap();
+    let samples: Vec<_> =
+        std::fs::read_dir(root().join("sip-configs/gateway")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(samples.len() >= 4);
+    for sample in samples {
+        let file = dir.join(sample.file_name().unwrap());
+        std::fs::write(&file, std::fs::read_to_string(&sample).unwrap() + &flow).unwrap();
+        let checked = Command::new(baton())
+            .args(["check", "--config"])
+            .arg(&file)
+            .env("TRUNK_PASSWORD", "not-a-real-one")
+            .output()
+            .unwrap();
+        assert!(checked.status.success(), "{}: {}", sample.display(), String::from_utf8_lossy(&checked.stderr));
+    }
 }
 
 async fn phone() -> Phone {

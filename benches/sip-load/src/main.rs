@@ -19,10 +19,10 @@ const TALK_MS: &str = "500";
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [mode, stack, addr] = args.as_slice()
+    if let [mode, stack, addr, threads] = args.as_slice()
         && mode == "serve"
     {
-        return serve(stack, addr.parse()?);
+        return serve(stack, addr.parse()?, threads.parse()?);
     }
     let rates: Vec<u64> =
         args.iter().map(|a| a.parse().context("a rate is calls per second")).collect::<Result<_>>()?;
@@ -32,15 +32,15 @@ fn main() -> Result<()> {
 
 async fn table(rates: Vec<u64>) -> Result<()> {
     println!(
-        "{:<12} {:>8} {:>8} {:>8} {:>12} {:>10} {:>9}",
-        "stack", "calls/s", "calls", "failed", "CPU µs/call", "RSS MB", "of theirs"
+        "{:<10} {:>7} {:>8} {:>8} {:>7} {:>12} {:>7} {:>10}",
+        "stack", "threads", "calls/s", "calls", "failed", "CPU µs/call", "RSS MB", "of theirs"
     );
-    for rate in rates {
-        let theirs = measure("rsipstack", rate).await?;
-        let ours = measure("baton", rate).await?;
+    for (threads, rate) in [1, 2].iter().flat_map(|t| rates.iter().map(|r| (*t, *r))) {
+        let theirs = measure("rsipstack", rate, threads).await?;
+        let ours = measure("baton", rate, threads).await?;
         for (name, m) in [("rsipstack", &theirs), ("baton", &ours)] {
             println!(
-                "{name:<12} {rate:>8} {:>8} {:>8} {:>12.1} {:>10.1} {:>9.2}",
+                "{name:<10} {threads:>7} {rate:>8} {:>8} {:>7} {:>12.1} {:>7.1} {:>10.2}",
                 m.calls,
                 m.failed,
                 m.cpu_us,
@@ -52,8 +52,13 @@ async fn table(rates: Vec<u64>) -> Result<()> {
     Ok(())
 }
 
-fn serve(stack: &str, addr: SocketAddr) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+/// One thread is a runtime that stays on its thread; more are tokio's workers.
+fn serve(stack: &str, addr: SocketAddr, threads: usize) -> Result<()> {
+    let mut builder = match threads {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(threads).enable_all().build()?;
     match stack {
         "baton" => runtime.block_on(servers::baton(addr)),
         "rsipstack" => runtime.block_on(servers::rsipstack(addr)),
@@ -68,11 +73,11 @@ struct Measured {
     rss_mb: f64,
 }
 
-async fn measure(stack: &str, rate: u64) -> Result<Measured> {
+async fn measure(stack: &str, rate: u64, threads: usize) -> Result<Measured> {
     let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
     let addr = format!("127.0.0.1:{port}");
     let mut server = Command::new(std::env::current_exe()?)
-        .args(["serve", stack, &addr])
+        .args(["serve", stack, &addr, &threads.to_string()])
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()?;

@@ -7,7 +7,7 @@
 
 mod matching;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Zoned;
@@ -451,10 +451,17 @@ impl Desk {
 
     /// Notes for whom there is hope, and sends on who has waited in vain.
     fn send_on(&mut self, now: Instant) {
-        let hopeful: BTreeSet<Waiter> =
-            self.lines.iter().filter(|e| self.is_hopeful(e)).map(|e| e.want.who.clone()).collect();
-        for entry in self.lines.iter_mut() {
-            if hopeful.contains(&entry.want.who) {
+        // Most callers of a queue want anybody: for those the answer is the same.
+        let mut anybody: BTreeMap<&str, bool> = BTreeMap::new();
+        let mut hopeful = Vec::new();
+        for entry in self.lines.iter() {
+            hopeful.push(match entry.want.not.is_empty() && entry.want.needs.is_empty() {
+                true => *anybody.entry(&entry.want.queue).or_insert_with(|| self.is_hopeful(entry)),
+                false => self.is_hopeful(entry),
+            });
+        }
+        for (entry, hopeful) in self.lines.iter_mut().zip(hopeful) {
+            if hopeful {
                 entry.hopeless = None;
             } else {
                 entry.hopeless.get_or_insert(now);

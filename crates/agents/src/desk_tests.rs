@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use jiff::Zoned;
 
 use super::*;
@@ -343,7 +345,7 @@ fn all_of_a_walk_is_counted_once() {
     walk::days(if cfg!(debug_assertions) { 60 } else { 400 });
 }
 
-#[path = "desk_walk.rs"]
+#[path = "desk_walk_tests.rs"]
 mod walk;
 
 fn wall(s: &str) -> Zoned {

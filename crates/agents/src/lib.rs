@@ -5,7 +5,7 @@
 //!
 //! The rooms: [`Desk`] is the machine that brings waiting callers and free agents together, [`Pool`] knows what each agent is
 //! doing, [`plan`] how queues and agents were set up, [`Hours`] when a queue is open, [`figures`] what supervisors count,
-//! [`FeatureCodes`] what agents dial to say that they are there.
+//! [`FeatureCodes`] what agents dial to say that they are there, [`raw`] what the config says.
 //!
 //! What must always hold: an agent is promised to one call at a time; whoever was promised stays promised until released,
 //! whatever their phone does meanwhile; nobody paused, offline or in wrap-up is promised; who waits is served in the order
@@ -20,6 +20,7 @@ mod hours;
 mod lines;
 pub mod plan;
 mod pool;
+pub mod raw;
 
 pub use agent::{AgentState, Released};
 pub use codes::{FeatureCodes, Wish};

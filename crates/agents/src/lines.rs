@@ -52,6 +52,19 @@ impl Lines {
         Some(self.entries.remove(at))
     }
 
+    /// Takes out who stands there, over all queues.
+    pub fn take(&mut self, at: usize) -> Option<Entry> {
+        (at < self.entries.len()).then(|| self.entries.remove(at))
+    }
+
+    pub fn get(&self, at: usize) -> Option<&Entry> {
+        self.entries.get(at)
+    }
+
+    pub fn get_mut(&mut self, at: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(at)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
     }
@@ -62,12 +75,6 @@ impl Lines {
 
     pub fn of<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a Entry> {
         self.entries.iter().filter(move |e| e.want.queue == queue)
-    }
-
-    /// The place of `who` in their queue, from 1.
-    pub fn place(&self, who: &Waiter) -> Option<usize> {
-        let queue = &self.entries.iter().find(|e| e.want.who == *who)?.want.queue;
-        self.of(queue).position(|e| e.want.who == *who).map(|n| n + 1)
     }
 }
 

@@ -184,6 +184,10 @@ impl Pool {
         self.queues.get(queue).map(Vec::as_slice).unwrap_or_default()
     }
 
+    pub(crate) fn any_ready(&self) -> bool {
+        self.agents.values().any(|a| a.state() == AgentState::Ready)
+    }
+
     pub(crate) fn is_ready(&self, extension: &str) -> bool {
         self.state(extension) == Some(AgentState::Ready)
     }

@@ -3,16 +3,17 @@
 
 use std::time::Instant;
 
-use baton_intake::{Intake, TriggerName};
+use baton_intake::{Intake, ToneReading, TriggerName};
 use jiff::Timestamp;
 
-use crate::api::Setup;
+use crate::api::{Setup, Supervision};
 use crate::leg::Leg;
-use crate::lines::Line;
+use crate::lines::{Line, heard_of};
 use crate::record::{
-    Agent, Briefing, By, CallRecord, Contact, Control, Crm, GivenBack, Latency, Media, MediaStats, NotTaken, Policy,
-    Stamp, Termination, Tried, Turn, Who, WhyGivenBack,
+    Agent, Briefing, By, CallRecord, Callback, Contact, Control, Crm, GivenBack, How, Latency, Media, MediaStats,
+    NotTaken, PassedOn, Policy, Stamp, Supervised, Termination, Tone, Tried, Turn, Who, WhyGivenBack,
 };
+use crate::ticket::Ticket;
 
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -20,6 +21,8 @@ pub(crate) struct Keeper {
     began: Instant,
     wall: Timestamp,
     settled: bool,
+    /// This escalation has led to a join.
+    joined: bool,
     /// The record changed since it was last asked.
     changed: bool,
     escalated: Option<Instant>,
@@ -45,6 +48,7 @@ impl Keeper {
             turns: Vec::new(),
             slots: Default::default(),
             attempts: Vec::new(),
+            tone: None,
             trigger: None,
             disposition: None,
             summary: None,
@@ -53,6 +57,9 @@ impl Keeper {
             agent: None,
             bridged_at: None,
             given_back: Vec::new(),
+            passed_on: Vec::new(),
+            supervisors: Vec::new(),
+            callback: None,
             termination: None,
             latency_ms: Latency::default(),
             media: Vec::new(),
@@ -62,6 +69,7 @@ impl Keeper {
             began: now,
             wall,
             settled: false,
+            joined: false,
             changed: true,
             escalated: None,
             invited: None,
@@ -92,6 +100,12 @@ impl Keeper {
 
 /// The conversation.
 impl Keeper {
+    /// What the caller's voice and words told; it belongs to the words that follow.
+    pub fn tone(&mut self, reading: &ToneReading) {
+        let ToneReading { score, peak, why } = reading.clone();
+        self.record.tone = Some(Tone { score, peak, why });
+    }
+
     pub fn understood(&mut self, intake: &Intake) {
         self.record.slots.clone_from(intake.form().slots());
         self.record.attempts = intake.attempts().to_vec();
@@ -144,11 +158,20 @@ impl Keeper {
         self.changed = true;
     }
 
-    pub fn line_cut(&mut self, line: &Line) {
-        if let Some(turn) = line.turn.and_then(|t| self.record.turns.get_mut(t)) {
-            turn.cut = true;
-            self.changed = true;
+    /// A line was not said to its end: what was heard of it, as far as that is known, is what was said. A line of which
+    /// nothing was heard is no turn; then its place in the record, which is free.
+    pub fn line_cut(&mut self, line: &Line) -> Option<usize> {
+        let at = line.turn?;
+        let turn = self.record.turns.get_mut(at)?;
+        turn.cut = true;
+        self.changed = true;
+        let heard = line.heard?;
+        heard_of(&line.text(), heard).clone_into(&mut turn.text);
+        if !turn.text.is_empty() {
+            return None;
         }
+        self.record.turns.remove(at);
+        Some(at)
     }
 }
 
@@ -156,6 +179,7 @@ impl Keeper {
 impl Keeper {
     pub fn escalated(&mut self, now: Instant, trigger: TriggerName, disposition: &str, summary: String) {
         self.escalated = Some(now);
+        self.joined = false;
         self.record.trigger = Some(trigger);
         if !self.settled {
             self.record.disposition = Some(disposition.to_owned());
@@ -173,7 +197,7 @@ impl Keeper {
 
     pub fn case_written(&mut self, now: Instant, system: String, record_id: String) {
         let at = self.stamp(now);
-        let joined = self.record.bridged_at.is_some();
+        let joined = self.joined;
         if let Some(crm) = self.record.crm.as_mut().filter(|c| c.acknowledged_at.is_none()) {
             crm.system = Some(system);
             crm.record_id = Some(record_id);
@@ -192,10 +216,12 @@ impl Keeper {
         }
     }
 
-    pub fn invited(&mut self, now: Instant, extension: &str) {
+    /// Of several who are rung at once the first stands in the record until one has picked up.
+    pub fn invited(&mut self, now: Instant, extensions: &[String]) {
         self.invited = Some(now);
         let agent = self.agent();
-        agent.extension = Some(extension.to_owned());
+        let Agent { declined, tried, .. } = std::mem::take(agent);
+        *agent = Agent { declined, tried, extension: extensions.first().cloned(), ..Agent::default() };
         self.changed = true;
     }
 
@@ -206,10 +232,12 @@ impl Keeper {
         self.changed = true;
     }
 
-    pub fn answered(&mut self, now: Instant) {
+    pub fn answered(&mut self, now: Instant, extension: &str) {
         self.answered = Some(now);
         let at = self.stamp(now);
-        self.agent().answered_at = Some(at);
+        let agent = self.agent();
+        agent.extension = Some(extension.to_owned());
+        agent.answered_at = Some(at);
         if let Some(invited) = self.invited.filter(|_| self.record.latency_ms.trigger_to_ring.is_none()) {
             self.mark_ring(invited); // no 180 came before the 200
         }
@@ -255,15 +283,79 @@ impl Keeper {
         agent.declined.push(extension.to_owned());
         agent.tried.push(Tried { extension: extension.to_owned(), outcome });
         let (declined, tried) = (std::mem::take(&mut agent.declined), std::mem::take(&mut agent.tried));
-        *agent = Agent { declined, tried, ..Agent::default() };
+        // Of several who are rung at once the others go on ringing.
+        let others = agent.extension.take().filter(|e| e != extension);
+        *agent = Agent { declined, tried, extension: others, rang_at: agent.rang_at, ..Agent::default() };
+        if agent.extension.is_none() {
+            agent.rang_at = None;
+        }
         self.changed = true;
+    }
+
+    pub fn passed_on(&mut self, now: Instant, by: &str, how: How, to: &str) {
+        let at = self.stamp(now);
+        self.record.passed_on.push(PassedOn { at, by: by.to_owned(), how, to: to.to_owned(), reached: None });
+        self.changed = true;
+    }
+
+    /// Whether the caller got where an agent has last passed them on to.
+    pub fn passed_on_ended(&mut self, reached: bool) {
+        if let Some(last) = self.record.passed_on.last_mut().filter(|p| p.reached.is_none()) {
+            last.reached = Some(reached);
+            self.changed = true;
+        }
+    }
+
+    pub fn supervised(&mut self, now: Instant, extension: &str, mode: Supervision) {
+        let at = self.stamp(now);
+        self.record.supervisors.push(Supervised { at, extension: extension.to_owned(), mode });
+        self.changed = true;
+    }
+
+    /// The last supervisor goes further.
+    pub fn supervision(&mut self, mode: Supervision) {
+        let rank = |m| m as u8;
+        if let Some(last) = self.record.supervisors.last_mut().filter(|s| rank(mode) > rank(s.mode)) {
+            last.mode = mode;
+            self.changed = true;
+        }
+    }
+
+    pub fn callback_promised(&mut self, number: &str) {
+        let before = self.record.callback.take();
+        let (of, nth) = before.map_or((None, None), |c| (c.of, c.nth));
+        self.record.callback = Some(Callback { number: number.to_owned(), of, nth });
+        self.changed = true;
+    }
+
+    /// This call keeps a promise: the case is the other call's.
+    pub fn calls_back(&mut self, now: Instant, ticket: &Ticket) {
+        self.escalated(now, ticket.trigger, &ticket.disposition, ticket.summary.clone());
+        let at = self.stamp(now);
+        if let Some(crm) = &mut self.record.crm {
+            crm.policy = Some(if ticket.case.is_some() { Policy::Acknowledged } else { Policy::Proceeded });
+            if let Some((system, record_id)) = &ticket.case {
+                crm.system = Some(system.clone());
+                crm.record_id = Some(record_id.clone());
+                crm.acknowledged_at = Some(at);
+            }
+        }
+        self.record.callback =
+            Some(Callback { number: ticket.number.clone(), of: Some(ticket.id.clone()), nth: Some(ticket.tries) });
+        self.changed = true;
+    }
+
+    /// The same moment on the wall.
+    pub fn wall(&self, at: Instant) -> Timestamp {
+        self.stamp(at).0
     }
 
     pub fn joined(&mut self, now: Instant) {
         self.accepted = Some(now);
+        self.joined = true;
         let at = self.stamp(now);
         self.agent().accepted_at = Some(at);
-        self.record.bridged_at = Some(at);
+        self.record.bridged_at.get_or_insert(at);
         if let Some(code) = self.record.disposition.clone() {
             self.settle(&code);
         }
@@ -275,6 +367,7 @@ impl Keeper {
         match from {
             Leg::Caller => self.caller_audio.get_or_insert(at),
             Leg::Agent => self.agent_audio.get_or_insert(at),
+            Leg::Third | Leg::Supervisor => return,
         };
         if let (Some(caller), Some(agent)) = (self.caller_audio, self.agent_audio) {
             self.record.latency_ms.accept_to_two_way.get_or_insert(ms(accepted, caller.max(agent)));
@@ -305,7 +398,11 @@ impl Keeper {
 
     pub fn ended(&mut self, now: Instant, intake: &Intake, termination: Termination) {
         self.understood(intake);
-        self.record.summary = Some(intake.summary(self.record.trigger));
+        // A callback's case was told in the call that promised it.
+        let told_before = self.record.callback.as_ref().is_some_and(|c| c.of.is_some());
+        if !told_before || !intake.form().slots().is_empty() {
+            self.record.summary = Some(intake.summary(self.record.trigger));
+        }
         self.record.termination = Some(termination);
         self.record.ended_at = Some(self.stamp(now));
         self.changed = true;
@@ -318,7 +415,8 @@ impl Keeper {
         }
         self.record.media.retain(|m| m.leg != leg.as_str());
         self.record.media.push(Media { leg: leg.as_str(), stats });
-        self.record.media.sort_by_key(|m| m.leg != Leg::Caller.as_str());
+        let order = [Leg::Caller, Leg::Agent, Leg::Third, Leg::Supervisor].map(Leg::as_str);
+        self.record.media.sort_by_key(|m| order.iter().position(|l| *l == m.leg));
         self.changed = true;
     }
 }

@@ -6,7 +6,9 @@ use std::fmt;
 
 use baton_intake::{Attempt, SlotValue, TriggerName};
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::api::Supervision;
 
 /// A moment, written as RFC 3339 in UTC with exactly three decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +51,8 @@ pub struct CallRecord {
     pub slots: BTreeMap<String, SlotValue>,
     /// What was tried.
     pub attempts: Vec<Attempt>,
+    /// How upset the caller was, words and voice together; empty where neither was weighed.
+    pub tone: Option<Tone>,
     /// Why a person was called.
     pub trigger: Option<TriggerName>,
     /// The business outcome's code; see the crate's page for when it settles.
@@ -66,12 +70,32 @@ pub struct CallRecord {
     /// Every failed transfer that gave the caller back to the assistant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub given_back: Vec<GivenBack>,
+    /// Every agent who passed the caller on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub passed_on: Vec<PassedOn>,
+    /// Every supervisor who took part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub supervisors: Vec<Supervised>,
+    /// The callback that was promised in this call, or that this call is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
     /// How it ended, technically, and whose doing that was.
     pub termination: Option<Termination>,
     /// The times that matter, in milliseconds.
     pub latency_ms: Latency,
     /// Each leg's audio.
     pub media: Vec<Media>,
+}
+
+/// How upset the caller was.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Tone {
+    /// At the last word, 0 to 1.
+    pub score: f32,
+    /// At its worst, 0 to 1.
+    pub peak: f32,
+    /// Why, in words for a person.
+    pub why: Vec<String>,
 }
 
 /// The CRM's person.
@@ -144,7 +168,7 @@ pub struct Briefing {
 }
 
 /// By what the two could be joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
     /// The CRM had the case before the join.
@@ -186,6 +210,8 @@ pub enum NotTaken {
     NoDecision,
     /// Sent no audio.
     Silent,
+    /// A mailbox or a machine picked up.
+    Machine,
 }
 
 /// One agent who was asked in vain.
@@ -223,6 +249,65 @@ pub enum WhyGivenBack {
     NobodyFree,
     /// The CRM did not acknowledge the case, and the policy is to wait for it.
     RecordNotAcknowledged,
+    /// The caller did not want to wait any longer.
+    CallerChose,
+    /// The agent sent the caller back.
+    SentBack,
+    /// The agent had gone, and whom the caller was passed on to did not answer.
+    NotReached,
+}
+
+/// How an agent passed a caller on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// To the assistant.
+    Assistant,
+    /// To another queue.
+    Queue,
+    /// To a number, and hung up.
+    Blind,
+    /// To a number, after speaking with who answered.
+    Attended,
+}
+
+/// An agent passed the caller on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassedOn {
+    /// When.
+    pub at: Stamp,
+    /// Who did.
+    pub by: String,
+    /// How.
+    pub how: How,
+    /// The queue or the number; empty for the assistant.
+    pub to: String,
+    /// Whether the caller got there; empty while that is open.
+    pub reached: Option<bool>,
+}
+
+/// A supervisor took part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Supervised {
+    /// Since when.
+    pub at: Stamp,
+    /// Who.
+    pub extension: String,
+    /// How far they went.
+    pub mode: Supervision,
+}
+
+/// A callback, seen from the call that promised it or from the one that kept it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Callback {
+    /// Whom to call.
+    pub number: String,
+    /// In the call that keeps it: the one in which it was promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
+    /// In the call that keeps it: which try this is, from 1.
+    #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
+    pub nth: Option<u32>,
 }
 
 /// A transfer that failed.
@@ -251,7 +336,8 @@ pub enum By {
 /// A call's technical end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Termination {
-    /// `hangup`, `cancelled`, `completed`, `no_ack`, `rtp_timeout`, `fault`, `shutdown`, `too_long`; a store adds
+    /// `hangup`, `cancelled`, `completed`, `no_ack`, `rtp_timeout`, `fault`, `shutdown`, `too_long`, for a callback
+    /// `unanswered` and `no_agent`; a store adds
     /// `interrupted` to what a crash left.
     pub cause: String,
     /// Whose doing.
@@ -278,7 +364,7 @@ pub struct Latency {
 /// One leg's audio.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Media {
-    /// `caller` or `agent`.
+    /// `caller`, `agent`, `third` or `supervisor`.
     pub leg: &'static str,
     /// The figures.
     #[serde(flatten)]

@@ -21,12 +21,24 @@ pub enum Timer {
     CrmWait,
     /// Nobody says whether there is an agent.
     AgentSearch,
+    /// In line, and nobody says any more whether there will be an agent.
+    QueueCeiling,
     /// The agent's phone rings.
     AgentRing,
     /// The briefing has no end.
     BriefingCeiling,
     /// The agent has heard the briefing and decides nothing.
     AgentLinger,
+    /// What speaks on the agent's leg has spoken for so long that it is a machine.
+    AgentMonologue,
+    /// Caller and agent are told of each other, without an end.
+    Introduction,
+    /// A caller who is called back does not answer.
+    CallerRing,
+    /// A third party does not answer.
+    ThirdRing,
+    /// The agent has pressed some keys, and no more.
+    FeatureKeys,
     /// A spoken word for who waits.
     HoldNews,
     /// The legs are gone; their figures and the CRM's answer are waited for.
@@ -43,6 +55,18 @@ pub(crate) const UTTERANCE: Duration = Duration::from_secs(40);
 pub(crate) const ACTION_BUDGET: Duration = Duration::from_secs(5);
 /// The pool answers at once; this is the net below it.
 pub(crate) const AGENT_SEARCH: Duration = Duration::from_secs(5);
+/// The desk sends on or gives back who waits too long; this is the net below it.
+pub(crate) const QUEUE_CEILING: Duration = Duration::from_secs(3_600);
+/// Of the agent's leg, in which a monologue counts.
+pub(crate) const MONOLOGUE_WINDOW: Duration = Duration::from_secs(10);
+/// Between two words of a monologue.
+pub(crate) const MONOLOGUE_GAP: Duration = Duration::from_millis(800);
+/// An introduction is one sentence.
+pub(crate) const INTRODUCTION: Duration = Duration::from_secs(15);
+/// Between two keys of an agent's code or number.
+pub(crate) const FEATURE_KEYS: Duration = Duration::from_secs(4);
+/// From the end of the caller's speech to its words.
+pub(crate) const DECODING: Duration = Duration::from_secs(6);
 /// A briefing is 20 s at most.
 pub(crate) const BRIEFING_CEILING: Duration = Duration::from_secs(45);
 /// How long an agent may hesitate once the briefing was heard: time to hear which keys there are, and to press one.

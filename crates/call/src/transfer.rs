@@ -4,6 +4,8 @@
 //! What must always hold: nobody is rung, and so nobody joined, before the case is acknowledged or the policy has decided to
 //! proceed; a transfer ends in [`Step::Join`], in [`Step::GiveBack`], or with the caller's leaving.
 
+use std::time::{Duration, Instant};
+
 use baton_intake::{IfLate, TransferRules, TriggerName};
 
 use crate::api::LineId;
@@ -72,14 +74,55 @@ pub(crate) struct Transfer {
     pub asked: Vec<String>,
     /// How often the waiting caller was told that it goes on.
     pub news: usize,
+    /// Waiting since: the place in line.
+    pub since: Instant,
+    /// The caller's place in line, and how long it may take, as the caller was not told it yet or was told it last.
+    pub place: Option<(usize, Duration)>,
+    /// The place has changed since the caller was told.
+    pub moved: bool,
     case: Case,
     stage: Stage,
 }
 
 impl Transfer {
     /// A case was handed to the CRM and an agent is looked for.
-    pub fn new(trigger: TriggerName, queue: String, rules: TransferRules) -> Self {
-        Self { trigger, queue, rules, asked: Vec::new(), news: 0, case: Case::Asked, stage: Stage::Searching }
+    pub fn new(now: Instant, trigger: TriggerName, queue: String, rules: TransferRules) -> Self {
+        Self {
+            trigger,
+            queue,
+            rules,
+            asked: Vec::new(),
+            news: 0,
+            since: now,
+            place: None,
+            moved: false,
+            case: Case::Asked,
+            stage: Stage::Searching,
+        }
+    }
+
+    /// The case was handled before, by the CRM or by the policy: an agent passes the caller on, a callback is made.
+    pub fn again(now: Instant, trigger: TriggerName, queue: String, rules: TransferRules, acknowledged: bool) -> Self {
+        let case = if acknowledged { Case::Acknowledged } else { Case::Proceeded };
+        Self { case, ..Self::new(now, trigger, queue, rules) }
+    }
+
+    /// No agent is promised yet.
+    pub fn is_searching(&self) -> bool {
+        self.stage == Stage::Searching
+    }
+
+    /// The agent's leg is up.
+    pub fn is_with_agent(&self) -> bool {
+        self.line().is_some()
+    }
+
+    /// The caller's place in line. Whether it is the first that is known.
+    pub fn queued(&mut self, position: usize, wait: Duration) -> bool {
+        let first = self.place.is_none();
+        self.moved |= self.place.map(|(p, _)| p) != Some(position);
+        self.place = Some((position, wait));
+        first
     }
 
     /// Whether the briefing has to say that the CRM does not have the case.
@@ -156,10 +199,11 @@ impl Transfer {
     }
 
     /// The briefing is over. Its end accepts, if the flow says so and the agent has heard it. `mute`: we are known to be
-    /// unable to speak; then silence must not keep caller and agent apart.
-    pub fn briefing_ended(&self, completed: bool, mute: bool) -> Step {
+    /// unable to speak; then silence must not keep caller and agent apart. `must_accept`: only a key will do.
+    pub fn briefing_ended(&self, completed: bool, mute: bool, must_accept: bool) -> Step {
+        let accepts = self.rules.accept_on_briefing_end && !must_accept;
         match self.stage {
-            Stage::Briefing { .. } if self.rules.accept_on_briefing_end && (completed || mute) => Step::Join,
+            Stage::Briefing { .. } if accepts && (completed || mute) => Step::Join,
             Stage::Briefing { .. } => Step::Help,
             _ => Step::Wait,
         }
@@ -187,10 +231,11 @@ impl Transfer {
         }
     }
 
-    /// `extension` does not take it: the next is looked for.
-    pub fn passed_over(&mut self, extension: String) {
-        self.asked.push(extension);
+    /// These do not take it: the next is looked for.
+    pub fn passed_over(&mut self, extensions: Vec<String>) {
+        self.asked.extend(extensions);
         self.stage = Stage::Searching;
+        self.place = None;
     }
 
     fn ring_if_ready(&mut self) -> Step {
@@ -212,7 +257,7 @@ mod tests {
         let s = Duration::from_secs(20);
         let rules =
             TransferRules { ring_timeout: s, crm_wait: s, if_late, accept_on_briefing_end: true, news_every: s };
-        Transfer::new(TriggerName::AskedForPerson, "support".into(), rules)
+        Transfer::new(Instant::now(), TriggerName::AskedForPerson, "support".into(), rules)
     }
 
     #[test]
@@ -252,9 +297,10 @@ mod tests {
             assert_eq!(t.pressed(key).map(|p| p.1), Some(step));
         }
         assert_eq!(t.pressed('7'), None);
-        assert_eq!(t.briefing_ended(false, false), Step::Help, "what was not heard accepts nothing");
-        assert_eq!(t.briefing_ended(false, true), Step::Join);
-        assert_eq!(t.briefing_ended(true, false), Step::Join);
+        assert_eq!(t.briefing_ended(false, false, false), Step::Help, "what was not heard accepts nothing");
+        assert_eq!(t.briefing_ended(false, true, false), Step::Join);
+        assert_eq!(t.briefing_ended(true, false, false), Step::Join);
+        assert_eq!(t.briefing_ended(true, true, true), Step::Help, "it may be a mailbox");
         t.help_is(LineId(2));
         assert_eq!(t.pressed('2').map(|p| p.1), Some(Step::Next(NotTaken::Declined)));
     }

@@ -4,6 +4,8 @@
 //! given 1001 rings                     the usual beginning, as far as that: see GIVEN
 //! flow of orders                       the shipped flow, in place of testdata/flow.toml
 //! flow if_late = "wait"                a key of the flow, changed for this script
+//! rules introduction = "…"             a key of the rules
+//! callback                             the call is a promised callback; 1001 is offered to it at once
 //! at 1.200s  caller says "agent"       what happens, and when; timers run out on the way
 //! expect ring agent 1001               must have been decided since, in this order (the beginning of its words is enough)
 //! expect no bridge                     must not have been decided since
@@ -19,8 +21,11 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baton_call::{Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Setup, Timer};
-use baton_intake::{ActionResult, Flow};
+use baton_call::record::Policy;
+use baton_call::{
+    Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Offered, Rules, Setup, Supervision, Ticket, Timer,
+};
+use baton_intake::{ActionResult, Briefing, Flow, TriggerName};
 use serde_json::Value;
 
 #[test]
@@ -44,7 +49,7 @@ fn every_script_goes_as_written() {
 #[test]
 fn the_record_has_the_agreed_shape() {
     let script = include_str!("../testdata/42-the-shipped-flow.txt");
-    let mut run = Run::new(support::default_flow());
+    let mut run = Run::new(support::default_flow(), Arc::default(), false);
     for line in script.lines().map(str::trim).filter(|l| l.starts_with("at ")) {
         run.line(line).unwrap();
     }
@@ -94,7 +99,12 @@ fn play(script: &str) -> Result<(), String> {
         .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
         .collect();
     let shipped = lines.iter().any(|(_, l)| *l == "flow of orders");
-    let mut run = Run::new(if shipped { support::default_flow() } else { support::shop(&changes) });
+    let flow = if shipped { support::default_flow() } else { support::shop(&changes) };
+    let rules: Vec<&str> = lines.iter().filter_map(|(_, l)| l.strip_prefix("rules ")).collect();
+    let mut rules: Rules = toml::from_str(&rules.join("\n")).map_err(|e| format!("rules: {e}"))?;
+    rules.queues = vec!["support".into(), "billing".into()];
+    let callback = lines.iter().any(|(_, l)| *l == "callback");
+    let mut run = Run::new(flow, Arc::new(rules), callback);
     for (n, line) in lines.iter().filter(meant) {
         run.line(line).map_err(|why| format!("{n}: {line}\n  {why}"))?;
     }
@@ -118,10 +128,12 @@ struct Run {
     everything: Vec<String>,
     caller_lines: Vec<LineId>,
     agent_line: Option<LineId>,
+    /// Who was rung last.
+    rung: String,
 }
 
 impl Run {
-    fn new(flow: Arc<Flow>) -> Self {
+    fn new(flow: Arc<Flow>, rules: Arc<Rules>, callback: bool) -> Self {
         let began = Instant::now();
         let setup = Setup {
             call_id: "call-1".into(),
@@ -131,7 +143,15 @@ impl Run {
             flow,
         };
         let wall = "2026-03-02T09:30:00.25Z".parse().unwrap();
-        let call = Call::new(began, wall, setup);
+        let call = if callback {
+            let waited = began - Duration::from_secs(90);
+            let ids = ("call-9".to_owned(), setup.flow);
+            let mut call = Call::callback(began, wall, ids, (ticket(), waited), rules);
+            call.handle(began, Input::AgentOffered { extension: "1001".into() });
+            call
+        } else {
+            Call::with_rules(began, wall, setup, rules)
+        };
         let mut run = Self {
             call,
             began,
@@ -141,6 +161,7 @@ impl Run {
             everything: Vec::new(),
             caller_lines: Vec::new(),
             agent_line: None,
+            rung: String::new(),
         };
         run.drain();
         run
@@ -150,12 +171,12 @@ impl Run {
         let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
         let rest = rest.trim();
         match verb {
-            "flow" => Ok(()),
+            "flow" | "rules" | "callback" => Ok(()),
             "given" => self.given(rest),
             "at" => self.event(rest),
             "expect" => self.expect(rest),
             "record" => self.record(rest),
-            _ => Err("neither given, at, expect, record nor flow".into()),
+            _ => Err("neither given, at, expect, record, flow, rules nor callback".into()),
         }
     }
 
@@ -198,6 +219,7 @@ impl Run {
                 Action::Say { line, leg: Leg::Agent, .. } | Action::PlayBriefing { line, .. } => {
                     self.agent_line = Some(*line);
                 }
+                Action::RingAgent { extension, .. } => self.rung.clone_from(extension),
                 _ => {}
             }
             let words = support::words(&action);
@@ -250,15 +272,18 @@ impl Run {
         if let Some(keys) = what.strip_prefix("agent presses ") {
             return Ok(keys.chars().map(|digit| Input::Digit { leg: Leg::Agent, digit }).collect());
         }
-        if let Some(code) = what.strip_suffix(" from agent").and_then(|c| c.parse::<u16>().ok()) {
+        if let Some((code, extension)) = from_agent(what, &self.rung) {
             return Ok(vec![match code {
-                180..=183 => Input::AgentRinging,
-                200..=299 => Input::AgentAnswered,
-                code => Input::AgentFailed { code },
+                180..=183 => Input::AgentRinging { extension },
+                200..=299 => Input::AgentAnswered { extension },
+                code => Input::AgentFailed { extension, code },
             }]);
         }
         if let Some(extension) = what.strip_prefix("agent ").and_then(|w| w.strip_suffix(" is free")) {
             return Ok(vec![Input::AgentOffered { extension: extension.into() }]);
+        }
+        if let Some(input) = with_others(what) {
+            return Ok(vec![input?]);
         }
         if let Some(inputs) = self.of_lines(what) {
             return inputs;
@@ -271,6 +296,7 @@ impl Run {
             "contact found" => vec![Input::ContactFound(support::maria())],
             "contact unknown" => vec![Input::ContactUnknown],
             "caller begins to speak" => vec![Input::SpeechStarted],
+            "caller is silent again" => vec![Input::SpeechStopped],
             "caller mumbles" => vec![Input::SpeechStarted, Input::NotUnderstood],
             "no words come of it" => vec![Input::NotUnderstood],
             "order found" => {
@@ -281,6 +307,9 @@ impl Run {
             "CRM fails once" => vec![Input::CaseFailed { final_: false }],
             "CRM gives up" => vec![Input::CaseFailed { final_: true }],
             "nobody is free" => vec![Input::NoAgent],
+            "a machine is detected" => vec![Input::AnsweredByMachine],
+            "agent's leg speaks" => vec![Input::AgentVoice { on: true }],
+            "agent's leg is silent" => vec![Input::AgentVoice { on: false }],
             "agent BYE" => vec![Input::AgentGone { cause: AgentGone::Hangup }],
             "audio flows" => vec![
                 Input::BridgeAudio { from: Leg::Agent, at: self.now },
@@ -292,6 +321,7 @@ impl Run {
             "gateway drains" => vec![Input::Drain],
             "gateway shuts down" => vec![Input::Shutdown],
             "caller's port closes" => vec![Input::MediaStats { leg: Leg::Caller, stats: support::stats() }],
+            "third's port closes" => vec![Input::MediaStats { leg: Leg::Third, stats: support::stats() }],
             "agent's port closes" => vec![Input::MediaStats { leg: Leg::Agent, stats: support::stats() }],
             "a stale ring timer" => vec![Input::Timeout(Timer::AgentRing)],
             _ => return Err("unknown event".into()),
@@ -305,6 +335,11 @@ impl Run {
             true => Err("nothing is being said".to_owned()),
             false => Ok(lines.into_iter().map(|line| Input::LineEnded { line, completed }).collect()),
         };
+        if let Some(chars) = what.strip_prefix("line was heard to ") {
+            let line = self.caller_lines.last().copied().ok_or_else(|| "nothing is being said".to_owned());
+            let chars: Result<usize, String> = chars.parse().map_err(|e| format!("{e}"));
+            return Some(line.and_then(|line| Ok(vec![Input::LineHeard { line, chars: chars? }])));
+        }
         let agent = self.agent_line.ok_or_else(|| "nothing is being said to the agent".to_owned());
         Some(match what {
             "line starts" => match self.caller_lines.last() {
@@ -325,4 +360,85 @@ impl Run {
 fn spoken(what: &str, now: Instant) -> Option<Input> {
     let text = what.strip_prefix("caller says \"")?.strip_suffix('"')?.to_owned();
     Some(Input::Heard { text, confidence: 0.9, ended: now - Duration::from_millis(600) })
+}
+
+/// `200 from agent`, who was rung last; `200 from 1002`.
+fn from_agent(what: &str, rung: &str) -> Option<(u16, String)> {
+    let (code, who) = what.split_once(" from ")?;
+    let extension = if who == "agent" { rung } else { who };
+    let is_number = extension.chars().all(|c| c.is_ascii_digit());
+    Some((code.parse().ok()?, extension.to_owned())).filter(|_| is_number)
+}
+
+/// What comes from queues, third parties and supervisors, and what any leg can do.
+fn with_others(what: &str) -> Option<Result<Input, String>> {
+    let leg = |name: &str| match name {
+        "caller" => Ok(Leg::Caller),
+        "agent" => Ok(Leg::Agent),
+        "third" => Ok(Leg::Third),
+        "supervisor" => Ok(Leg::Supervisor),
+        other => Err(format!("no leg `{other}`")),
+    };
+    let offered = |(extension, must_accept)| Offered { extension, must_accept };
+    if let Some(agents) = what.strip_prefix("agents ").and_then(|w| w.strip_suffix(" are free")) {
+        let agents = agents.split(' ').map(|e| offered((e.to_owned(), false))).collect();
+        return Some(Ok(Input::AgentsOffered { agents }));
+    }
+    if let Some(extension) = what.strip_prefix("outside agent ").and_then(|w| w.strip_suffix(" is free")) {
+        return Some(Ok(Input::AgentsOffered { agents: vec![offered((extension.to_owned(), true))] }));
+    }
+    if let Some(rest) = what.strip_prefix("place is ") {
+        let (position, wait) = rest.split_once(", wait ")?;
+        let (position, wait): (usize, u64) = (position.parse().ok()?, wait.strip_suffix('s')?.parse().ok()?);
+        return Some(Ok(Input::Queued { position, wait: Duration::from_secs(wait) }));
+    }
+    if let Some(rest) = what.strip_prefix("supervisor ").and_then(|w| w.strip_suffix("s")) {
+        let (extension, mode) = rest.split_once(' ')?;
+        let mode = match mode {
+            "listen" => Supervision::Listen,
+            "whisper" => Supervision::Whisper,
+            "barge" => Supervision::Barge,
+            _ => return None,
+        };
+        return Some(Ok(Input::SupervisorJoins { extension: extension.into(), mode }));
+    }
+    let (name, does) = what.split_once(' ')?;
+    if let Some(to) = does.strip_prefix("REFERs to ") {
+        return Some(leg(name).map(|leg| Input::Refer { leg, to: to.into() }));
+    }
+    if let Some(digit) = does.strip_prefix("presses ").filter(|_| name == "supervisor") {
+        return Some(leg(name).map(|leg| Input::Digit { leg, digit: digit.chars().next().unwrap_or('?') }));
+    }
+    let does = match does {
+        "holds" => |leg| Input::Hold { leg, on: true },
+        "resumes" => |leg| Input::Hold { leg, on: false },
+        "rings" => |leg| Input::LegRinging { leg },
+        "answers" => |leg| Input::LegAnswered { leg },
+        "is busy" => |leg| Input::LegFailed { leg, code: 486 },
+        "hangs up" => |leg| Input::LegGone { leg },
+        "is silent" => |leg| Input::MediaSilent { leg },
+        _ => return None,
+    };
+    Some(leg(name).map(does))
+}
+
+fn ticket() -> Ticket {
+    Ticket {
+        id: "call-1".into(),
+        number: "+15551230001".into(),
+        flow: "shop".into(),
+        trunk: "carrier".into(),
+        to: "5000".into(),
+        queue: "support".into(),
+        priority: 0,
+        needs: Vec::new(),
+        waiting_since: "2026-03-02T09:28:30.25Z".parse().unwrap(),
+        trigger: TriggerName::AskedForPerson,
+        disposition: "ESC-PERSON".into(),
+        briefing: Briefing { template: "case".into(), text: "Maria Gomez wants a person.".into() },
+        summary: "Wants a person.".into(),
+        case: Some(("embedded".into(), "17".into())),
+        policy: Some(Policy::Acknowledged),
+        tries: 0,
+    }
 }

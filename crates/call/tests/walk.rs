@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use baton_call::record::Policy;
-use baton_call::{Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Setup, Timer};
+use baton_call::{Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Offered, Rules, Setup, Supervision, Timer};
 use baton_intake::{ActionResult, Flow, IfLate};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -80,13 +80,6 @@ impl Seen {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AgentLeg {
-    None,
-    Ringing,
-    Up,
-}
-
 /// One line of the trace; put into words only when it is needed.
 enum Moment {
     Happened(Input),
@@ -105,7 +98,14 @@ impl Moment {
 /// What the model knows: only what went in and what came out.
 struct Model {
     caller_up: bool,
-    agent: AgentLeg,
+    ringing: BTreeSet<String>,
+    up: Option<String>,
+    holds: bool,
+    /// Whether it was answered.
+    third: Option<bool>,
+    supervisors: u32,
+    in_queue: bool,
+    tickets: u32,
     /// Offered and not released.
     promised: Vec<String>,
     ear_open: bool,
@@ -123,6 +123,13 @@ struct Model {
     cases: usize,
     wants_agent: bool,
     acting: bool,
+}
+
+impl Model {
+    /// Any leg but the caller's.
+    fn has_leg(&self) -> bool {
+        !self.ringing.is_empty() || self.up.is_some() || self.third.is_some() || self.supervisors > 0
+    }
 }
 
 struct Walk {
@@ -149,10 +156,23 @@ impl Walk {
             trunk: "carrier".into(),
             flow: Arc::clone(flow),
         };
-        let call = Call::new(now, jiff::Timestamp::UNIX_EPOCH, setup);
+        let introduction = if seed.is_multiple_of(3) { "Now you are both here.".to_owned() } else { String::new() };
+        let rules = Rules {
+            introduction,
+            outside: vec!["0".into()],
+            queues: vec!["support".into(), "billing".into()],
+            ..Rules::default()
+        };
+        let call = Call::with_rules(now, jiff::Timestamp::UNIX_EPOCH, setup, Arc::new(rules));
         let model = Model {
             caller_up: true,
-            agent: AgentLeg::None,
+            ringing: BTreeSet::new(),
+            up: None,
+            holds: false,
+            third: None,
+            supervisors: 0,
+            in_queue: false,
+            tickets: 0,
             promised: Vec::new(),
             ear_open: false,
             music: false,
@@ -190,7 +210,7 @@ impl Walk {
             self.now = self.now.max(at);
             self.feed(Input::Timeout(timer));
             fired += 1;
-            self.check(fired < 100, "timers fire for ever");
+            self.check(fired < 2_000, "timers fire for ever");
         }
         self.at_the_end();
         let record = self.call.record();
@@ -227,10 +247,24 @@ impl Walk {
                 self.model.promised.push(extension.clone());
                 self.model.wants_agent = false;
             }
+            Input::AgentsOffered { agents } => {
+                self.model.promised.extend(agents.iter().map(|a| a.extension.clone()));
+                self.model.wants_agent = false;
+            }
             Input::NoAgent => self.model.wants_agent = false,
-            Input::AgentAnswered if self.model.agent == AgentLeg::Ringing => self.model.agent = AgentLeg::Up,
-            Input::AgentFailed { .. } if self.model.agent == AgentLeg::Ringing => self.model.agent = AgentLeg::None,
-            Input::AgentGone { .. } => self.model.agent = AgentLeg::None,
+            Input::AgentAnswered { extension } if self.model.ringing.remove(extension) => {
+                self.model.up = Some(extension.clone());
+            }
+            Input::AgentFailed { extension, .. } => {
+                self.model.ringing.remove(extension);
+            }
+            Input::AgentGone { .. } => (self.model.up, self.model.holds) = (None, false),
+            Input::LegAnswered { leg: Leg::Third } if self.model.third == Some(false) => self.model.third = Some(true),
+            Input::LegFailed { leg: Leg::Third, .. } if self.model.third == Some(false) => self.model.third = None,
+            Input::LegGone { leg: Leg::Third } if self.model.third == Some(true) => self.model.third = None,
+            Input::LegGone { leg: Leg::Supervisor } => self.model.supervisors = 0,
+            Input::Hold { leg: Leg::Agent, on } => self.model.holds = *on && self.model.up.is_some(),
+            Input::SupervisorJoins { .. } => self.model.supervisors += 1,
             Input::CaseWritten { .. } => self.model.case_written = true,
             Input::LineEnded { line, .. } => self.model.open_lines.retain(|(l, _)| l != line),
             Input::ActionResult(_) => self.model.acting = false,
@@ -240,7 +274,7 @@ impl Walk {
         self.drain();
         if gone {
             self.check(self.model.promised.is_empty(), "the caller is gone and an agent is not released");
-            self.check(self.model.agent == AgentLeg::None, "the caller is gone and the agent's leg is there");
+            self.check(!self.model.has_leg(), "the caller is gone and a leg is there");
         }
         self.check(was_over || self.call.is_over() || self.call.poll_timeout().is_some(), "no timer runs");
         let held = self.model.music || self.model.bridged;
@@ -254,7 +288,8 @@ impl Walk {
         }
         if self.call.record().ended_at.is_some() {
             self.check(!self.model.caller_up, "the call is over and the caller's leg is not");
-            self.check(self.model.agent == AgentLeg::None, "the agent's leg outlives the call");
+            self.check(!self.model.has_leg(), "a leg outlives the call");
+            self.check(!self.model.in_queue, "the call is over and waits in line");
             self.check(self.model.promised.is_empty(), "an agent stays promised to a call that is over");
         }
     }
@@ -267,12 +302,15 @@ impl Walk {
     }
 
     fn acted(&mut self, action: &Action) {
-        let late = matches!(action, Action::ReleaseAgent { .. } | Action::HangUp { leg: Leg::Agent, .. });
+        let late = matches!(
+            action,
+            Action::ReleaseAgent { .. } | Action::CancelAgent { .. } | Action::HangUp { leg: Leg::Supervisor, .. }
+        );
         self.check(self.model.completed == 0 || late, "something is done after the record was completed");
         match action {
             Action::Say { line, leg, .. } => self.line(*line, *leg),
             Action::PlayBriefing { line, .. } => {
-                self.check(self.model.agent == AgentLeg::Up, "a briefing for nobody");
+                self.check(self.model.up.is_some(), "a briefing for nobody");
                 self.line(*line, Leg::Agent);
             }
             Action::Listen { on, .. } => {
@@ -290,34 +328,69 @@ impl Walk {
             }
             Action::FindAgent { .. } => {
                 self.check(self.model.caller_up, "an agent is looked for, for nobody");
-                self.model.wants_agent = true;
+                (self.model.wants_agent, self.model.in_queue) = (true, true);
+            }
+            Action::LeaveQueue { .. } => {
+                self.check(self.model.in_queue, "left a queue twice");
+                (self.model.wants_agent, self.model.in_queue) = (false, false);
+            }
+            Action::KeepPlace { ticket, .. } => {
+                self.check(!ticket.number.is_empty(), "a promise to call nobody");
+                self.model.tickets += 1;
+                self.check(self.model.tickets == 1, "promised twice");
             }
             Action::RingAgent { extension, .. } => {
-                self.check(self.model.agent == AgentLeg::None, "two agent legs");
+                self.check(self.model.up.is_none(), "rung while another agent is there");
                 self.check(self.model.promised.contains(extension), "rung without a promise");
                 self.check_record_first();
-                self.model.agent = AgentLeg::Ringing;
+                let new = self.model.ringing.insert(extension.clone());
+                self.check(new || self.model.promised.iter().filter(|e| *e == extension).count() > 1, "rung twice");
             }
-            Action::CancelAgent => {
-                self.check(self.model.agent == AgentLeg::Ringing, "cancelled what does not ring");
-                self.model.agent = AgentLeg::None;
+            Action::CancelAgent { extension, .. } => {
+                self.model.ringing.remove(extension);
+                self.check(self.model.up.as_ref() != Some(extension), "cancelled who is up");
+            }
+            Action::AgentTalking { extension } => {
+                self.check(self.model.up.as_ref() == Some(extension), "talks with who is not there");
+                self.check_record_first();
+                (self.model.in_queue, self.model.ever_bridged) = (false, true);
             }
             Action::Bridge => {
-                self.check(self.model.agent == AgentLeg::Up && self.model.caller_up, "joined with nobody");
-                self.check(!self.model.music && !self.model.ear_open, "joined over hold music or an open ear");
-                self.check_record_first();
-                (self.model.bridged, self.model.ever_bridged) = (true, true);
+                self.check(self.model.up.is_some() && self.model.caller_up, "joined with nobody");
+                self.check(!self.model.holds, "joined with who holds");
+                self.joined(&[Leg::Caller, Leg::Agent]);
             }
+            Action::Mix { routes } => {
+                let legs: Vec<Leg> = routes.iter().flat_map(|r| [r.from, r.to]).collect();
+                self.check(!(self.model.holds && legs.contains(&Leg::Agent)), "mixed with who holds");
+                self.joined(&legs);
+            }
+            Action::Dial { leg, .. } => {
+                self.check(*leg == Leg::Third && self.model.third.is_none(), "two third parties");
+                self.model.third = Some(false);
+            }
+            Action::Ringback { .. } | Action::AnswerRefer { .. } | Action::ReferProgress { .. } => {}
             Action::Unbridge => {
                 self.check(self.model.bridged, "parted what was not joined");
                 self.model.bridged = false;
             }
-            Action::ReleaseAgent { extension } => {
+            Action::ReleaseAgent { extension, .. } => {
                 let at = self.model.promised.iter().position(|e| e == extension);
                 self.check(at.is_some(), "released twice, or never promised");
                 self.model.promised.swap_remove(at.unwrap());
             }
-            Action::HangUp { leg: Leg::Agent, .. } => self.model.agent = AgentLeg::None,
+            Action::HangUp { leg: Leg::Agent, .. } => {
+                self.check(self.model.up.is_some(), "BYE to an agent who is not there");
+                (self.model.up, self.model.holds) = (None, false);
+            }
+            Action::HangUp { leg: Leg::Third, .. } => {
+                self.check(self.model.third.is_some(), "BYE to a third party who is not there");
+                self.model.third = None;
+            }
+            Action::HangUp { leg: Leg::Supervisor, .. } => {
+                self.check(self.model.supervisors > 0, "BYE to a supervisor who is not there");
+                self.model.supervisors -= 1;
+            }
             Action::HangUp { leg: Leg::Caller, .. } => {
                 self.check(self.model.caller_up, "BYE to a caller who is gone");
                 self.model.caller_up = false;
@@ -336,6 +409,22 @@ impl Walk {
         self.check(new, "a line's number was used twice");
         self.check(leg == Leg::Agent || self.model.caller_up, "words for a caller who is gone");
         self.model.open_lines.push((line, leg));
+    }
+
+    /// Some are joined, in whatever way.
+    fn joined(&mut self, legs: &[Leg]) {
+        let up = |leg: &Leg| match leg {
+            Leg::Caller => self.model.caller_up,
+            Leg::Agent => self.model.up.is_some(),
+            Leg::Third => self.model.third == Some(true),
+            Leg::Supervisor => self.model.supervisors > 0,
+        };
+        self.check(legs.iter().all(up), "joined with nobody");
+        let caller = legs.contains(&Leg::Caller);
+        self.check(!(caller && (self.model.music || self.model.ear_open)), "joined over hold music or an open ear");
+        self.check_record_first();
+        self.model.bridged = true;
+        self.check(self.model.ever_bridged, "heard before the call was the agent's");
     }
 
     fn check_record_first(&self) {
@@ -392,28 +481,68 @@ impl Walk {
             return self.case();
         }
         if self.model.wants_agent && self.rng.random_ratio(1, 2) {
-            return match self.rng.random_range(0..10) {
+            return match self.rng.random_range(0..16) {
                 0 => Input::NoAgent,
+                1..4 => Input::Queued { position: self.rng.random_range(1..4), wait: Duration::from_secs(90) },
+                4 if self.rng.random_ratio(1, 3) => Input::Digit { leg: Leg::Caller, digit: '1' },
+                4..7 => self.several(),
                 _ => Input::AgentOffered { extension: (*agents).into() },
             };
         }
-        match self.model.agent {
-            AgentLeg::Ringing if self.rng.random_ratio(1, 2) => match self.rng.random_range(0..6) {
-                0 | 1 => Input::AgentRinging,
-                2 => Input::AgentFailed { code: *[408, 480, 486, 603].choose(&mut self.rng).unwrap() },
-                _ => Input::AgentAnswered,
+        let ringing = self.model.ringing.iter().next().cloned();
+        match ringing {
+            Some(extension) if self.rng.random_ratio(1, 2) => match self.rng.random_range(0..6) {
+                0 | 1 => Input::AgentRinging { extension },
+                2 => Input::AgentFailed { extension, code: *[408, 480, 486, 603].choose(&mut self.rng).unwrap() },
+                _ => Input::AgentAnswered { extension },
             },
-            AgentLeg::Up if self.rng.random_ratio(1, 2) => match self.rng.random_range(0..8) {
-                0 => Input::AgentGone { cause: AgentGone::Hangup },
-                1 => Input::BridgeAudio { from: Leg::Agent, at: self.now },
-                2 => Input::BridgeAudio { from: Leg::Caller, at: self.now },
-                _ => Input::Digit { leg: Leg::Agent, digit: *['1', '2', '3', '*'].choose(&mut self.rng).unwrap() },
-            },
+            _ if self.model.third.is_some() && self.rng.random_ratio(1, 3) => self.third(),
+            _ if self.model.up.is_some() && self.rng.random_ratio(1, 2) => self.with_agent(),
             _ if self.model.acting => {
                 Input::ActionResult(ActionResult::Order(Some((support::order(), support::maria()))))
             }
             _ if self.model.ear_open => self.speech(),
             _ => Input::CallerConfirmed,
+        }
+    }
+
+    fn several(&mut self) -> Input {
+        let must_accept = self.rng.random();
+        let all = ["1001", "1002", "1003"].map(|e| Offered { extension: e.into(), must_accept });
+        Input::AgentsOffered { agents: all.into_iter().take(self.rng.random_range(1..=3)).collect() }
+    }
+
+    fn with_agent(&mut self) -> Input {
+        const KEYS: [char; 9] = ['1', '2', '3', '*', '4', '5', '6', '#', '9'];
+        const TO: [&str; 4] = ["billing", "assistant", "0301", "1"];
+        let on = self.rng.random();
+        match self.rng.random_range(0..16) {
+            0 => Input::AgentGone { cause: AgentGone::Hangup },
+            1 => Input::BridgeAudio { from: Leg::Agent, at: self.now },
+            2 => Input::BridgeAudio { from: Leg::Caller, at: self.now },
+            3 => Input::Hold { leg: *[Leg::Agent, Leg::Caller, Leg::Third].choose(&mut self.rng).unwrap(), on },
+            4 => Input::Refer { leg: Leg::Agent, to: (*TO.choose(&mut self.rng).unwrap()).into() },
+            5 => match on {
+                true => Input::SupervisorJoins { extension: "9001".into(), mode: Supervision::Whisper },
+                false => Input::LegGone { leg: Leg::Supervisor },
+            },
+            6 => Input::Digit { leg: Leg::Supervisor, digit: *['4', '5', '6', '7'].choose(&mut self.rng).unwrap() },
+            7 => match self.rng.random_ratio(1, 6) {
+                true => Input::AnsweredByMachine,
+                false => Input::AgentVoice { on },
+            },
+            _ => Input::Digit { leg: Leg::Agent, digit: *KEYS.choose(&mut self.rng).unwrap() },
+        }
+    }
+
+    fn third(&mut self) -> Input {
+        let leg = Leg::Third;
+        match self.rng.random_range(0..6) {
+            0 => Input::LegRinging { leg },
+            1 => Input::LegFailed { leg, code: 486 },
+            2 => Input::LegGone { leg },
+            3 => Input::MediaSilent { leg },
+            _ => Input::LegAnswered { leg },
         }
     }
 
@@ -454,7 +583,7 @@ impl Walk {
 
     /// What cannot be, mostly.
     fn anything(&mut self) -> Input {
-        const TIMERS: [Timer; 13] = [
+        const TIMERS: [Timer; 19] = [
             Timer::Confirm,
             Timer::NoInput,
             Timer::Utterance,
@@ -462,6 +591,12 @@ impl Walk {
             Timer::ActionBudget,
             Timer::CrmWait,
             Timer::AgentSearch,
+            Timer::QueueCeiling,
+            Timer::AgentMonologue,
+            Timer::Introduction,
+            Timer::CallerRing,
+            Timer::ThirdRing,
+            Timer::FeatureKeys,
             Timer::AgentRing,
             Timer::BriefingCeiling,
             Timer::AgentLinger,
@@ -488,9 +623,10 @@ impl Walk {
             54..59 => self.case(),
             59..64 => Input::AgentOffered { extension: (*["1001", "1002"].choose(&mut self.rng).unwrap()).into() },
             64..66 => Input::NoAgent,
-            66..68 => Input::AgentRinging,
-            68..73 => Input::AgentAnswered,
-            73..75 => Input::AgentFailed { code: 486 },
+            66 => Input::AgentRinging { extension: "1001".into() },
+            67 => self.several(),
+            68..73 => Input::AgentAnswered { extension: (*["1001", "1002"].choose(&mut self.rng).unwrap()).into() },
+            73..75 => Input::AgentFailed { extension: "1001".into(), code: 486 },
             75..77 => Input::AgentGone { cause: AgentGone::Fault },
             77..79 => Input::BridgeAudio { from: leg, at: self.now },
             79 => Input::MediaSilent { leg },
@@ -501,6 +637,11 @@ impl Walk {
                 true => Input::Shutdown,
                 false => Input::Drain,
             },
+            84..88 => self.with_agent(),
+            88..90 => self.third(),
+            90 => Input::Queued { position: 2, wait: Duration::from_secs(60) },
+            91 => Input::LineHeard { line, chars: self.rng.random_range(0..60) },
+            92 => Input::SpeechStopped,
             _ => Input::Timeout(*TIMERS.choose(&mut self.rng).unwrap()),
         }
     }

@@ -3,19 +3,23 @@
 use async_trait::async_trait;
 use baton_store::{CaseChange, ContactRow, OrderRow, Store, StoreError};
 
-use crate::{CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, Receipt, Step};
+use crate::{
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
+    Step,
+};
 
 /// The store as a system of record.
 #[derive(Debug, Clone)]
 pub struct Embedded {
     store: Store,
     numbering: Numbering,
+    page: Option<String>,
 }
 
 impl Embedded {
     /// On this store; national numbers are North American.
     pub fn new(store: Store) -> Self {
-        Self { store, numbering: Numbering::default() }
+        Self { store, numbering: Numbering::default(), page: None }
     }
 
     /// National numbers are of this plan instead.
@@ -24,10 +28,16 @@ impl Embedded {
         Self { numbering, ..self }
     }
 
+    /// Where a call's page is: this, followed by the call's id. For the agent's screen.
+    #[must_use]
+    pub fn page(self, url: impl Into<String>) -> Self {
+        Self { page: Some(url.into()), ..self }
+    }
+
     async fn person(&self, contact: ContactRow) -> Result<Person, CrmError> {
         let orders = self.store.orders(&contact.id).await.map_err(unavailable)?.into_iter().map(order).collect();
         let ContactRow { id, name, email, phones, flags } = contact;
-        Ok(Person { id, name, email, phones, flags, orders })
+        Ok(Person { id, name, email, phones, flags, orders, ..Person::default() })
     }
 
     async fn apply(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
@@ -42,9 +52,13 @@ impl Embedded {
             body: &body,
             closes: write.step == Step::Complete,
         };
-        let stamp = self.store.change_case(&change).await.map_err(unavailable)?;
-        let record_id = format!("CASE-{:05}", stamp.case_id);
-        Ok(Receipt { system: self.name().to_owned(), record_id, acknowledged_at: stamp.at })
+        let stamp = match write.step {
+            Step::Note => self.store.note_case(&change, write.note.as_deref().unwrap_or_default()).await,
+            Step::Link => self.store.link_case(&change).await,
+            _ => self.store.change_case(&change).await,
+        }
+        .map_err(unavailable)?;
+        Ok(Receipt { system: self.name().to_owned(), record_id: record_id(stamp.case_id), acknowledged_at: stamp.at })
     }
 }
 
@@ -63,6 +77,7 @@ impl Crm for Embedded {
                 found.retain(|contact| contact.phones.iter().any(|phone| readings.contains(phone)));
                 found
             }
+            Lookup::Email(address) => self.store.contacts_by_email(&address).await.map_err(unavailable)?,
             Lookup::Order(number) => match self.store.order(&number).await.map_err(unavailable)? {
                 Some(order) => self.store.contact(&order.contact_id).await.map_err(unavailable)?.into_iter().collect(),
                 None => Vec::new(),
@@ -83,17 +98,39 @@ impl Crm for Embedded {
         Ok(Some((order(found), self.person(holder).await?)))
     }
 
-    async fn write_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
+    async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.apply(write).await
     }
 
-    async fn update_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
-        self.apply(write).await
+    async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError> {
+        let Some(case) = self.store.case(call_id).await.map_err(unavailable)? else { return Ok(Vec::new()) };
+        let notes = self.store.case_notes(case.id).await.map_err(unavailable)?;
+        Ok(vec![CaseView {
+            record_id: record_id(case.id),
+            contact: case.contact_id,
+            disposition: case.disposition,
+            text: case.summary,
+            notes: notes.into_iter().map(|note| note.text).collect(),
+            closed: case.closed,
+        }])
     }
 
-    async fn complete_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
-        self.apply(write).await
+    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+        let url = self.page.as_ref().map(|page| format!("{page}{}", request.call_id));
+        Ok(url.map(|url| ScreenPop { url, native: false }))
     }
+
+    async fn check(&self) -> Vec<Capability> {
+        let depth = self.store.outbox_depth().await.map(|depth| format!("{depth} writes wait")).map_err(unavailable);
+        vec![
+            Capability::tried("read the store", depth),
+            Capability::untried("write cases", "the store was opened for writing at start"),
+        ]
+    }
+}
+
+fn record_id(case_id: i64) -> String {
+    format!("CASE-{case_id:05}")
 }
 
 fn order(row: OrderRow) -> Order {

@@ -4,178 +4,83 @@
 //! What must always hold:
 //! - a write that was enqueued is delivered, or stands in the dead letters; it is never lost;
 //! - it has one effect, also when the answer to it was lost or the process died in between;
-//! - a call's writes reach the system in the order they were asked for.
+//! - a call's writes reach the system in the order they were asked for;
+//! - no secret is in an error, a log or a `Debug`.
 
+pub mod config;
+pub mod conformance;
+mod connect;
 mod embedded;
+mod gorgias;
+mod http;
+mod hubspot;
+mod mapping;
+mod model;
 mod numbering;
 mod outbox;
+pub mod privacy;
+mod rt;
+mod salesforce;
+mod shopify;
+mod two;
+mod webhook;
+mod zendesk;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 pub use embedded::Embedded;
+pub use mapping::{Known, Mapping};
+pub use model::{
+    Capability, CapabilityState, CaseView, CaseWrite, CrmError, Hint, Lookup, Order, Person, PopRequest, Receipt,
+    ScreenPop, Step, Ticket,
+};
 pub use numbering::Numbering;
 pub use outbox::{Delivery, DeliveryEvent, Outbox, Policy};
+pub use rt::RtFields;
+pub use two::TwoSystems;
+pub use webhook::verify as verify_webhook;
 
 /// A system of record. Its methods make one try each, bounded in time by who calls them; dropping the future gives up.
+///
+/// A write's key is its own: the same key again changes nothing and is acknowledged again, also if the first answer was
+/// lost. What a write needs and is not there yet is made. A write that comes after the last word ([`Step::Complete`]) does
+/// not undo it. [`conformance`] holds every connector to that.
 #[async_trait]
 pub trait Crm: Send + Sync {
     /// Its name, for records and receipts.
     fn name(&self) -> &str;
 
-    /// Everybody who fits. More than one is no match: the caller must be asked.
+    /// Everybody who fits, with what is open for them. More than one is no match: the caller must be asked.
     async fn find_person(&self, lookup: Lookup) -> Result<Vec<Person>, CrmError>;
 
     /// The order of that number, and whose it is. Case, dashes and spaces in the number do not matter.
     async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError>;
 
-    /// Makes the call's case, before the agent is joined. This and the next two: the same key again changes nothing and is
-    /// acknowledged again, also if the first answer was lost; what the write needs and is not there yet is made.
-    async fn write_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError>;
+    /// One write of a call's case; what it does is said by its [`Step`].
+    async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError>;
 
-    /// Brings the case up to date while the call goes on.
-    async fn update_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError>;
+    /// All records of that call: one, or none yet. More than one would be a fault of the connector.
+    async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError>;
 
-    /// The call is over: the case's last word.
-    async fn complete_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError>;
+    /// Has the agent's screen show the case, where the system can; says where it is to be seen. `None` if it has no pages.
+    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError>;
+
+    /// What the credentials can and cannot do, tried live without leaving anything behind.
+    async fn check(&self) -> Vec<Capability>;
 }
 
-/// Why a system of record did not do as asked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CrmError {
-    /// It cannot be reached, or fails for the moment: worth another try.
-    #[error("{0}")]
-    Unavailable(String),
-    /// No answer within the time allowed. The effect may be there.
-    #[error("no answer in time")]
-    TimedOut,
-    /// It will not take this, however often it is sent.
-    #[error("refused: {0}")]
-    Refused(String),
+/// For systems that cannot refuse a double: nothing was found, but may a try of before still have its effect?
+fn settled(write: &CaseWrite, settle: Duration) -> Result<(), CrmError> {
+    match write.hint.doubt.and_then(|doubt| settle.checked_sub(doubt)).filter(|left| !left.is_zero()) {
+        Some(after) => Err(CrmError::NotNow { after, why: "a try without an answer may still take effect".into() }),
+        None => Ok(()),
+    }
 }
 
-/// How to find somebody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// By telephone number, in any writing: as signalled, or as typed by the caller.
-    Phone(String),
-    /// By the number of an order of theirs.
-    Order(String),
-    /// By full name.
-    Name(String),
-    /// By the system's own id.
-    Id(String),
-}
-
-/// Somebody the system knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// The system's id.
-    pub id: String,
-    /// Full name.
-    pub name: String,
-    /// E-mail address.
-    pub email: Option<String>,
-    /// E.164, the main one first.
-    pub phones: Vec<String>,
-    /// Free marks, such as `vip`.
-    pub flags: Vec<String>,
-    /// Their orders, newest first.
-    pub orders: Vec<Order>,
-}
-
-/// An order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Order {
-    /// As the shop writes it.
-    pub number: String,
-    /// In words.
-    pub item: String,
-    /// In a word that can be read out: `shipped`, `delayed`.
-    pub status: String,
-    /// What was paid, in hundredths of `currency`.
-    pub amount_cents: Option<i64>,
-    /// ISO 4217.
-    pub currency: String,
-    /// ISO date.
-    pub ordered_on: Option<String>,
-    /// ISO date: when it is expected, or came.
-    pub eta: Option<String>,
-    /// For the agent.
-    pub note: Option<String>,
-}
-
-/// Which of a call's writes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Step {
-    /// The first: [`Crm::write_case`].
-    #[default]
-    Open,
-    /// In between: [`Crm::update_case`].
-    Update,
-    /// The last: [`Crm::complete_case`]. A call that needs no person may have this one only.
-    Complete,
-}
-
-/// One write of a call's case. It carries all that is known then, so that a later one makes good an earlier that was lost.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct CaseWrite {
-    /// `call_id:step`: one effect for each key.
-    pub key: String,
-    /// Whose case.
-    pub call_id: String,
-    /// Which write it is.
-    pub step: Step,
-    /// The caller's number.
-    #[serde(default)]
-    pub from: String,
-    /// The called number.
-    #[serde(default)]
-    pub to: String,
-    /// When the call began.
-    #[serde(default)]
-    pub started_at: Option<Timestamp>,
-    /// The system's person.
-    #[serde(default)]
-    pub contact: Option<String>,
-    /// The caller's name, as they gave it.
-    #[serde(default)]
-    pub caller_name: Option<String>,
-    /// Whether the caller is the account holder; none if it stayed open.
-    #[serde(default)]
-    pub account_holder: Option<bool>,
-    /// Why a person was called; none if nobody was.
-    #[serde(default)]
-    pub trigger: Option<String>,
-    /// The business outcome's code.
-    #[serde(default)]
-    pub disposition: String,
-    /// In words.
-    #[serde(default)]
-    pub summary: String,
-    /// What was collected, as in the call record.
-    #[serde(default)]
-    pub slots: serde_json::Value,
-    /// The extension of the agent who took the call.
-    #[serde(default)]
-    pub agent: Option<String>,
-    /// When the two were joined.
-    #[serde(default)]
-    pub bridged_at: Option<Timestamp>,
-    /// When the call was over.
-    #[serde(default)]
-    pub ended_at: Option<Timestamp>,
-}
-
-/// An acknowledgement.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// Which system: [`Crm::name`].
-    pub system: String,
-    /// The record's id there.
-    pub record_id: String,
-    /// When the write took effect.
-    pub acknowledged_at: Timestamp,
+/// Whether the help desk may close the case with this write: the assistant solved it alone. Where a person was called the
+/// case is theirs to close, also when nobody came.
+fn resolves(write: &CaseWrite) -> bool {
+    write.step == Step::Complete && write.trigger.is_none()
 }

@@ -39,6 +39,33 @@ impl Numbering {
         out
     }
 
+    /// How systems that search by text may have written the number: each reading in E.164, as bare digits, and as a national
+    /// number if it is one.
+    pub fn writings(&self, number: &str) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        for reading in self.readings(number) {
+            let digits = reading.trim_start_matches('+').to_owned();
+            let national = digits.strip_prefix(&self.country).filter(|n| n.len() > 6).map(str::to_owned);
+            for writing in [Some(reading), Some(digits), national].into_iter().flatten() {
+                if !out.contains(&writing) {
+                    out.push(writing);
+                }
+            }
+        }
+        out
+    }
+
+    /// Whether two writings are the same number: the likeliest reading of each.
+    pub fn same(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (self.readings(one), self.readings(other));
+        one.first().is_some_and(|reading| other.first() == Some(reading))
+    }
+
+    /// A number as the system keeps it, in E.164; as it is if it is no number.
+    pub(crate) fn e164(&self, number: &str) -> String {
+        self.readings(number).into_iter().next().unwrap_or_else(|| number.to_owned())
+    }
+
     /// Without any sign of a country: a national number, or international digits without their plus.
     fn domestic(&self, digits: &str) -> Vec<String> {
         let country = &self.country;
@@ -87,6 +114,16 @@ fn digits(number: &str) -> Option<(bool, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_to_search_by_and_what_is_the_same() {
+        let plan = Numbering::default();
+        assert_eq!(plan.writings("(555) 123-0001")[..3], ["+15551230001", "15551230001", "5551230001"]);
+        assert!(plan.same("(555) 123-0001", "+1 555 123 0001"));
+        for other in ["+15551230002", "1230001", "+5551230001", "", "anonymous"] {
+            assert!(!plan.same("5551230001", other), "{other}");
+        }
+    }
 
     #[test]
     fn every_writing_of_a_north_american_number_is_one_number() {

@@ -13,7 +13,7 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use crate::{CaseWrite, Crm, CrmError, Receipt, Step};
+use crate::{CaseWrite, Crm, CrmError, Hint, Receipt};
 
 /// How many tries may be under way at once: a system that comes back must not fall over what has waited for it.
 const TRIES_AT_ONCE: usize = 16;
@@ -103,9 +103,18 @@ pub struct Outbox {
 }
 
 enum Order {
-    Deliver(OutboxRow),
+    Deliver(Box<Job>),
     /// To be answered once nothing is under way.
     Flush(oneshot::Sender<()>),
+}
+
+/// A row to be delivered.
+struct Job {
+    row: OutboxRow,
+    /// When a try of before may have been cut short: its effect may be there, or may still come.
+    doubt: Option<Instant>,
+    /// It is new: no try of it was ever made.
+    new: bool,
 }
 
 impl Outbox {
@@ -125,7 +134,8 @@ impl Outbox {
         let (orders, inbox) = mpsc::unbounded_channel();
         for row in pending {
             watched.claim(&row.key);
-            let _ = orders.send(Order::Deliver(row));
+            // What an earlier process was doing when it ended is not known.
+            let _ = orders.send(Order::Deliver(Box::new(Job { row, doubt: Some(Instant::now()), new: false })));
         }
         let sender = Sender {
             store: store.clone(),
@@ -149,13 +159,10 @@ impl Outbox {
             Claim::Ours(watching) => watching,
         };
         let mut unclaim = Unclaim { watched: &self.watched, key: &write.key, armed: true };
-        let payload = serde_json::to_string(write).unwrap_or_default();
-        let step = match write.step {
-            Step::Open => "open",
-            Step::Update => "update",
-            Step::Complete => "complete",
-        };
-        let (row, _) = self.store.outbox_add(&write.key, &write.call_id, step, &payload).await?;
+        // Some systems want to know when the call began, and the same write must say the same each time it is sent.
+        let started_at = write.started_at.or_else(|| Some(Timestamp::now()));
+        let payload = serde_json::to_string(&CaseWrite { started_at, ..write.clone() }).unwrap_or_default();
+        let (row, new) = self.store.outbox_add(&write.key, &write.call_id, write.step.name(), &payload).await?;
         let settled = match row.state {
             OutboxState::Pending => None,
             OutboxState::Dead => Some(DeliveryEvent::Dead { error: row.last_error.clone().unwrap_or_default() }),
@@ -167,7 +174,7 @@ impl Outbox {
         match settled {
             Some(event) => self.watched.settle(&write.key, event),
             None => {
-                let _ = self.orders.send(Order::Deliver(row));
+                let _ = self.orders.send(Order::Deliver(Box::new(Job { row, doubt: None, new })));
             }
         }
         unclaim.armed = false;
@@ -187,7 +194,7 @@ impl Outbox {
             return Ok(None);
         }
         let Some(row) = self.store.outbox_get(key).await? else { return Ok(None) };
-        let _ = self.orders.send(Order::Deliver(row));
+        let _ = self.orders.send(Order::Deliver(Box::new(Job { row, doubt: Some(Instant::now()), new: false })));
         unclaim.armed = false;
         Ok(Some(Delivery(watching)))
     }
@@ -258,7 +265,7 @@ impl Drop for Unclaim<'_> {
 /// Starts what is to be sent, one write of each call at a time, until the last handle is gone.
 async fn lead(sender: Arc<Sender>, mut inbox: mpsc::UnboundedReceiver<Order>) {
     // A call stands here while one of its writes is under way, with what waits behind that one.
-    let mut lanes: HashMap<String, VecDeque<OutboxRow>> = HashMap::new();
+    let mut lanes: HashMap<String, VecDeque<Box<Job>>> = HashMap::new();
     let mut under_way: JoinSet<()> = JoinSet::new();
     let mut calls: HashMap<Id, (String, String)> = HashMap::new();
     let mut flushing: Vec<oneshot::Sender<()>> = Vec::new();
@@ -267,9 +274,9 @@ async fn lead(sender: Arc<Sender>, mut inbox: mpsc::UnboundedReceiver<Order>) {
             order = inbox.recv() => match order {
                 None => return,
                 Some(Order::Flush(done)) => { flushing.push(done); None }
-                Some(Order::Deliver(row)) => match lanes.get_mut(&row.call_id) {
-                    Some(lane) => { lane.push_back(row); None }
-                    None => { lanes.insert(row.call_id.clone(), VecDeque::new()); Some(row) }
+                Some(Order::Deliver(job)) => match lanes.get_mut(&job.row.call_id) {
+                    Some(lane) => { lane.push_back(job); None }
+                    None => { lanes.insert(job.row.call_id.clone(), VecDeque::new()); Some(job) }
                 },
             },
             Some(ended) = under_way.join_next_with_id(), if !under_way.is_empty() => {
@@ -284,9 +291,9 @@ async fn lead(sender: Arc<Sender>, mut inbox: mpsc::UnboundedReceiver<Order>) {
                 next
             }
         };
-        if let Some(row) = next {
-            let (call_id, key) = (row.call_id.clone(), row.key.clone());
-            let task = under_way.spawn(deliver(Arc::clone(&sender), row));
+        if let Some(job) = next {
+            let (call_id, key) = (job.row.call_id.clone(), job.row.key.clone());
+            let task = under_way.spawn(deliver(Arc::clone(&sender), job));
             calls.insert(task.id(), (call_id, key));
         }
         if lanes.is_empty() {
@@ -307,12 +314,23 @@ struct Sender {
 impl Sender {
     async fn once(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         let _slot = self.slots.acquire().await;
-        let answer = match write.step {
-            Step::Open => self.crm.write_case(write),
-            Step::Update => self.crm.update_case(write),
-            Step::Complete => self.crm.complete_case(write),
-        };
+        let answer = self.crm.write(write);
         tokio::time::timeout(self.policy.try_timeout, answer).await.unwrap_or(Err(CrmError::TimedOut))
+    }
+
+    /// What is known of the call from before this write.
+    async fn hint(&self, call_id: &str, seq: i64, new: bool) -> Hint {
+        let (any, receipt) = match self.store.outbox_before(call_id, seq).await {
+            Ok(before) => before,
+            // Then nothing is known, and the connector searches.
+            Err(error) => {
+                warn!(call_id, %error, "what came before a write could not be read");
+                return Hint::default();
+            }
+        };
+        let receipt = receipt.and_then(|text| serde_json::from_str::<Receipt>(&text).ok());
+        let record_id = receipt.filter(|r| r.system == self.crm.name()).map(|r| r.record_id);
+        Hint { fresh: new && !any, record_id, doubt: None }
     }
 
     async fn give_up(&self, key: &str, attempts: u32, error: String) {
@@ -334,22 +352,37 @@ impl Sender {
 }
 
 /// Sends one write until it is settled.
-async fn deliver(sender: Arc<Sender>, row: OutboxRow) {
-    let OutboxRow { key, payload, mut attempts, .. } = row;
-    let write: CaseWrite = match serde_json::from_str(&payload) {
+async fn deliver(sender: Arc<Sender>, job: Box<Job>) {
+    let Job { row: OutboxRow { key, payload, mut attempts, call_id, seq, .. }, mut doubt, new } = *job;
+    let mut write: CaseWrite = match serde_json::from_str(&payload) {
         Ok(write) => write,
         Err(e) => return sender.give_up(&key, attempts, format!("what is stored does not read: {e}")).await,
     };
+    write.hint = sender.hint(&call_id, seq, new).await;
     loop {
+        write.hint.doubt = doubt.map(|since| since.elapsed());
         let error = match sender.once(&write).await {
             Ok(receipt) => return sender.acknowledged(&key, receipt).await,
             Err(error) => error,
         };
-        attempts += 1;
+        write.hint.fresh = false;
+        if error.in_doubt() {
+            doubt = Some(Instant::now());
+        }
+        // What was not even sent is not a try that failed.
+        let asked_to_wait = match &error {
+            CrmError::NotNow { after, .. } => Some(*after),
+            _ => None,
+        };
+        attempts += u32::from(asked_to_wait.is_none());
         if attempts >= sender.policy.tries || matches!(error, CrmError::Refused(_)) {
             return sender.give_up(&key, attempts, error.to_string()).await;
         }
-        let pause = sender.policy.pause(attempts, rand::random());
+        let pause = match asked_to_wait {
+            // Spread, so that those who were told the same do not all come back at once.
+            Some(after) => after + sender.policy.first_pause.mul_f64(rand::random()),
+            None => sender.policy.pause(attempts, rand::random()),
+        };
         let again = Instant::now() + pause;
         warn!(key, attempts, %error, again_in = ?pause, "a CRM write failed");
         let next_at = Timestamp::now().saturating_add(pause).unwrap_or(Timestamp::MAX);

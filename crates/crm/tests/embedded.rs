@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use baton_crm::conformance::{self, Fixture};
 use baton_crm::{CaseWrite, Crm, Embedded, Lookup, Numbering, Step};
 use baton_store::{Seed, Store};
 use tempfile::TempDir;
@@ -12,6 +13,7 @@ const PEOPLE: &str = r#"
 id = "c1"
 name = "Maria Gómez"
 phones = ["+1 555 123 0001", "+1 555 123 0099"]
+email = "Maria.Gomez@example.com"
 flags = ["vip"]
 
 [[contact]]
@@ -131,11 +133,11 @@ async fn a_case_is_made_changed_and_closed_and_each_write_counts_once() {
         ..CaseWrite::default()
     };
     let open = step("call:open", Step::Open, "asks for a person");
-    let first = crm.write_case(&open).await.unwrap();
+    let first = crm.write(&open).await.unwrap();
     assert_eq!((first.system.as_str(), first.record_id.as_str()), ("embedded", "CASE-00001"));
-    assert_eq!(crm.write_case(&open).await.unwrap(), first, "the same answer again");
-    crm.update_case(&step("call:update-1", Step::Update, "gave an order number")).await.unwrap();
-    let last = crm.complete_case(&step("call:complete", Step::Complete, "joined")).await.unwrap();
+    assert_eq!(crm.write(&open).await.unwrap(), first, "the same answer again");
+    crm.write(&step("call:update-1", Step::Update, "gave an order number")).await.unwrap();
+    let last = crm.write(&step("call:complete", Step::Complete, "joined")).await.unwrap();
     assert_eq!(last.record_id, first.record_id);
 
     let case = store.case("call").await.unwrap().unwrap();
@@ -146,9 +148,26 @@ async fn a_case_is_made_changed_and_closed_and_each_write_counts_once() {
 
     let solved =
         CaseWrite { key: "other:complete".into(), call_id: "other".into(), ..step("", Step::Complete, "solved") };
-    assert_eq!(
-        crm.complete_case(&solved).await.unwrap().record_id,
-        "CASE-00002",
-        "a call solved alone has its record too"
-    );
+    assert_eq!(crm.write(&solved).await.unwrap().record_id, "CASE-00002", "a call solved alone has its record too");
+}
+
+#[tokio::test]
+async fn the_suite_for_all_connectors_holds() {
+    let dir = TempDir::new().unwrap();
+    let (_, store) = crm(&dir).await;
+    let crm = Embedded::new(store).page("http://127.0.0.1:8080/calls/");
+    let fixture = Fixture {
+        stamp: "t1".into(),
+        name: "Maria Gómez".into(),
+        phones: vec!["+15551230001".into(), "(555) 123-0099".into()],
+        emails: vec!["maria.gomez@example.com".into()],
+        shared_phone: Some("+15551230011".into()),
+        strangers: vec!["+15551230000".into(), "1230001".into(), "anonymous".into()],
+        orders: vec!["A-1042".into(), "a 1042".into()],
+        dispositions: ["ESC_ASKED_FOR_PERSON".into(), "SOLVED".into()],
+        agent: Some("1001".into()),
+        queue: Some("billing".into()),
+        keeps_nothing: false,
+    };
+    assert_eq!(conformance::run(&crm, &fixture).await, []);
 }

@@ -18,8 +18,10 @@ use rand::{Rng, SeedableRng};
 use support::{Fault, Faulty, write};
 use tempfile::TempDir;
 
-const ROUNDS: u64 = 24;
-const CALLS: usize = 12;
+const ROUNDS: u64 = 120;
+const CALLS: usize = 8;
+/// Victims at a time: most of their time is start-up and waiting for the disk.
+const AT_ONCE: usize = 6;
 
 fn policy() -> Policy {
     Policy {
@@ -29,43 +31,53 @@ fn policy() -> Policy {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_or_doubled_by_kill_9() {
-    let mut cut_short = 0;
-    let mut left_pending = 0;
-    for round in 0..ROUNDS {
-        let dir = TempDir::new().unwrap();
-        let path = dir.path().join("b.db");
-        let enqueued = kill_at_random(&path, round);
-        cut_short += u32::from(enqueued.len() < CALLS * 3);
-
-        let store = Store::open(&path).await.unwrap();
-        let pending = store.outbox_depth().await.unwrap();
-        left_pending += u32::from(pending > 0);
-        let outbox = Outbox::start_with(store.clone(), Arc::new(Embedded::new(store.clone())), policy()).await.unwrap();
-        assert!(outbox.flush(Duration::from_secs(60)).await, "round {round}");
-        assert_eq!(store.outbox_depth().await.unwrap(), 0);
-
-        let mut writes_of: BTreeMap<String, u32> = BTreeMap::new();
-        for call in 0..CALLS {
-            for step in [Step::Open, Step::Update, Step::Complete] {
-                let key = write(&format!("call-{call}"), step).key;
-                match store.outbox_get(&key).await.unwrap() {
-                    Some(row) => {
-                        assert_eq!(row.state, OutboxState::Delivered, "round {round}: {key}");
-                        *writes_of.entry(row.call_id).or_default() += 1;
-                    }
-                    None => assert!(!enqueued.contains(&key), "round {round}: {key} was enqueued and is lost"),
-                }
-            }
-        }
-        for (call, writes) in writes_of {
-            let case = store.case(&call).await.unwrap().unwrap();
-            assert_eq!(case.revision, writes, "round {round}: {call}: one effect for each write");
+    let (mut cut_short, mut left_pending) = (0, 0);
+    let rounds: Vec<u64> = (0..ROUNDS).collect();
+    for some in rounds.chunks(AT_ONCE) {
+        let running: Vec<_> = some.iter().map(|&round| tokio::spawn(one_round(round))).collect();
+        for round in running {
+            let (cut, left) = round.await.unwrap();
+            cut_short += u32::from(cut);
+            left_pending += u32::from(left);
         }
     }
     assert!(cut_short > 0, "no round was killed before its end: the test tests nothing");
     assert!(left_pending > 0, "no round was killed with a write on its way: the test tests nothing");
+}
+
+/// Answers whether the victim was killed before its end, and whether with a write on its way.
+async fn one_round(round: u64) -> (bool, bool) {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("b.db");
+    let killed_at = path.clone();
+    let enqueued = tokio::task::spawn_blocking(move || kill_at_random(&killed_at, round)).await.unwrap();
+
+    let store = Store::open(&path).await.unwrap();
+    let pending = store.outbox_depth().await.unwrap();
+    let outbox = Outbox::start_with(store.clone(), Arc::new(Embedded::new(store.clone())), policy()).await.unwrap();
+    assert!(outbox.flush(Duration::from_secs(60)).await, "round {round}");
+    assert_eq!(store.outbox_depth().await.unwrap(), 0);
+
+    let mut writes_of: BTreeMap<String, u32> = BTreeMap::new();
+    for call in 0..CALLS {
+        for step in [Step::Open, Step::Update, Step::Complete] {
+            let key = write(&format!("call-{call}"), step).key;
+            match store.outbox_get(&key).await.unwrap() {
+                Some(row) => {
+                    assert_eq!(row.state, OutboxState::Delivered, "round {round}: {key}");
+                    *writes_of.entry(row.call_id).or_default() += 1;
+                }
+                None => assert!(!enqueued.contains(&key), "round {round}: {key} was enqueued and is lost"),
+            }
+        }
+    }
+    for (call, writes) in writes_of {
+        let case = store.case(&call).await.unwrap().unwrap();
+        assert_eq!(case.revision, writes, "round {round}: {call}: one effect for each write");
+    }
+    (enqueued.len() < CALLS * 3, pending > 0)
 }
 
 /// Runs the victim and kills it after some of its lines; answers the keys it said were enqueued.

@@ -1,5 +1,6 @@
 //! What crosses the border of this crate: facts in, replies out. Plain data, no rules.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -31,6 +32,45 @@ pub struct ContactView {
     /// How the person was found: `caller_id`, `phone`, `order` or `name`.
     #[serde(default)]
     pub matched_by: String,
+    /// Other things on the person's record: tickets, appointments, claims; newest first.
+    #[serde(default)]
+    pub records: Vec<RecordView>,
+    /// What else the CRM says of the person (`tier` = `vip`, `date_of_birth` = `1978-03-03`), for rules and for checking
+    /// what a caller says. Never read out.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Full names of those who may act for the person.
+    #[serde(default)]
+    pub authorised: Vec<String>,
+}
+
+/// A ticket, an appointment, a claim: anything with a state that may be told on the phone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordView {
+    /// What it is, as a flow's `record` names it: `ticket`, `appointment`, `claim`.
+    pub kind: String,
+    /// Its number, as the store writes it; empty when it has none.
+    #[serde(default)]
+    pub number: String,
+    /// Where it stands, to be read after "is": `being repaired`, `confirmed`.
+    pub status: String,
+    /// What it is about, in words.
+    #[serde(default)]
+    pub what: String,
+    /// When it is, or is expected: an ISO date or words.
+    #[serde(default)]
+    pub when: Option<String>,
+}
+
+/// What the caller's voice said beside the words, as `crates/tone` scores it. Plain data: no rule here reads sound.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct ToneReading {
+    /// Frustration in this utterance, 0 to 1, relative to the caller's own start.
+    pub score: f32,
+    /// The highest score of the call so far.
+    pub peak: f32,
+    /// Why, in words for a person (`6 dB louder than at the start`).
+    pub why: Vec<String>,
 }
 
 /// One order, as far as it may be told on the phone.
@@ -97,6 +137,22 @@ pub enum Action {
         /// In the flow's canonical form (`A-1042`); stores should compare letters and digits only.
         number: String,
     },
+    /// Look up something else on record.
+    Lookup {
+        /// What: `ticket`, `appointment`, `claim`.
+        record: String,
+        /// Its number, when the caller gave one.
+        number: Option<String>,
+        /// The CRM's identifier of the person, when the caller is known to be that person.
+        contact: Option<String>,
+    },
+    /// Call a web hook of the config.
+    Webhook {
+        /// Its name.
+        name: String,
+        /// What was collected, by slot.
+        values: BTreeMap<String, String>,
+    },
 }
 
 /// What came of an [`Action`].
@@ -104,6 +160,15 @@ pub enum Action {
 pub enum ActionResult {
     /// The order and whose it is, or that there is none of that number. Nothing of it is read out unless that is the caller.
     Order(Option<(OrderView, ContactView)>),
+    /// What [`Action::Lookup`] found and whose it is. Nothing of it is read out unless that is the caller.
+    Record(Option<(RecordView, ContactView)>),
+    /// A web hook answered.
+    Hook {
+        /// Whether what was asked for was done.
+        done: bool,
+        /// A sentence for the caller, when it gave one.
+        say: Option<String>,
+    },
     /// The system did not answer, or answered with a fault.
     Failed,
 }
@@ -128,6 +193,8 @@ pub enum Expected {
     Number(usize),
     /// A person's name.
     Name,
+    /// Something spelled or said with pauses, so many characters at most: an e-mail address, a spelled word.
+    Spelled(usize),
 }
 
 /// Why a person is called. The strings are those of the call record.
@@ -152,11 +219,15 @@ pub enum TriggerName {
     NoInput,
     /// A part of the system is down.
     SystemFault,
+    /// A rule over what was collected says that the case is one for a person.
+    Complexity,
+    /// A rule over the CRM's record of the person says so.
+    Vip,
 }
 
 impl TriggerName {
     /// Every trigger.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::AskedForPerson,
         Self::OutOfScope,
         Self::TwoFailedAttempts,
@@ -166,6 +237,8 @@ impl TriggerName {
         Self::ThirdParty,
         Self::NoInput,
         Self::SystemFault,
+        Self::Complexity,
+        Self::Vip,
     ];
 
     /// As it stands in the config and the call record.
@@ -180,6 +253,8 @@ impl TriggerName {
             Self::ThirdParty => "third_party",
             Self::NoInput => "no_input",
             Self::SystemFault => "system_fault",
+            Self::Complexity => "complexity",
+            Self::Vip => "vip",
         }
     }
 

@@ -4,7 +4,8 @@
 use crate::api::{Attempt, Briefing, BriefingNotes, ContactView, OrderView, TriggerName};
 use crate::flow::{Flow, Intent};
 use crate::form::{Form, Skipped};
-use crate::raw::SlotKind;
+use crate::raw::{Confirm, SlotKind};
+use crate::understand::dates::{self, Day};
 
 /// About 20 seconds at the pace of a telephone voice.
 const WORDS: usize = 52;
@@ -22,6 +23,9 @@ pub struct Facts<'a> {
     pub caller: Option<&'a str>,
     pub topic: Option<&'a Intent>,
     pub order: Option<&'a OrderView>,
+    pub today: Option<Day>,
+    /// How the caller sounded, in words.
+    pub mood: Vec<String>,
 }
 
 /// The spoken briefing.
@@ -61,6 +65,13 @@ pub fn summary(facts: &Facts<'_>, trigger: Option<TriggerName>) -> String {
     if let Some(amount) = slot(SlotKind::Money) {
         out.push(format!("Amount {}.", amount.value));
     }
+    for slot in facts.flow.slots.iter().filter(|s| s.kind.is_plain()) {
+        if let Some(value) = form.slots().get(&slot.name) {
+            let doubted = slot.confirm == Confirm::Explicit && !value.confirmed;
+            let sure = if doubted { " (not confirmed)" } else { "" };
+            out.push(format!("{}: {}{sure}.", capital(&slot.label), value.value));
+        }
+    }
     if let Some(phone) = slot(SlotKind::Phone) {
         out.push(format!("Call back on {}.", phone.value));
     }
@@ -68,6 +79,9 @@ pub fn summary(facts: &Facts<'_>, trigger: Option<TriggerName>) -> String {
     out.push(if tried.is_empty() { "Nothing was tried.".into() } else { format!("Tried: {}.", tried.join(" / ")) });
     if let Some(missing) = facts.not_given() {
         out.push(format!("Not given: {missing}."));
+    }
+    if !facts.mood.is_empty() {
+        out.push(format!("Mood: {}.", facts.mood.join(", ")));
     }
     if let Some(trigger) = trigger {
         out.push(format!("To a person: {}", why(facts, trigger)));
@@ -83,12 +97,17 @@ impl Facts<'_> {
             "tried" => self.tried(),
             "missing" => self.missing(),
             "caller_number" => self.caller.map(str::to_owned),
+            "mood" => (!self.mood.is_empty()).then(|| self.mood.join(", ")),
             _ => {
                 let value = self.form.slots().get(slot)?;
                 let kind = self.flow.slot(slot).map(|s| s.kind);
                 Some(match kind {
                     Some(SlotKind::Reason) => first_words(&value.value, QUOTED),
-                    Some(SlotKind::Number) if !value.confirmed => {
+                    Some(SlotKind::Date) => {
+                        dates::spoken(&value.value, self.today).unwrap_or_else(|| value.value.clone())
+                    }
+                    Some(SlotKind::Text) => first_words(&value.value, QUOTED),
+                    Some(SlotKind::Number | SlotKind::Code) if !value.confirmed => {
                         format!("{}, as heard and not confirmed", value.value)
                     }
                     _ => value.value.clone(),
@@ -169,7 +188,11 @@ fn why(facts: &Facts<'_>, trigger: TriggerName) -> String {
             "The assistant could not look it up.".into()
         }
         TriggerName::OutOfScope => "The assistant cannot handle this.".into(),
-        TriggerName::TwoFailedAttempts => "Two attempts did not solve it.".into(),
+        TriggerName::TwoFailedAttempts => match facts.flow.triggers.get(&trigger).and_then(|t| t.after) {
+            None | Some(2) => "Two attempts did not solve it.".into(),
+            Some(1) => "One attempt did not solve it.".into(),
+            Some(n) => format!("{n} attempts did not solve it."),
+        },
         TriggerName::AmountOverLimit => match over() {
             Some((_, cents)) => {
                 format!("The amount is over the limit of {}.", crate::understand::money::written(*cents))
@@ -181,7 +204,14 @@ fn why(facts: &Facts<'_>, trigger: TriggerName) -> String {
         TriggerName::ThirdParty => "Needs a person because the caller is not the account holder.".into(),
         TriggerName::NoInput => "The assistant could not understand the caller.".into(),
         TriggerName::SystemFault => "A system on our side failed.".into(),
+        TriggerName::Complexity => "A case of this sort is for a person.".into(),
+        TriggerName::Vip => "The customer's record asks for a person.".into(),
     }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|c| c.to_uppercase().collect::<String>() + chars.as_str()).unwrap_or_default()
 }
 
 /// At most `n` words: whole sentences if half of that can be had so, else cut.

@@ -2,15 +2,18 @@
 //! changed afterwards; a call keeps the flow it began with.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use crate::api::TriggerName;
+use crate::meaning::Learnt;
 use crate::raw;
 pub use crate::raw::IfLate;
-use crate::raw::SlotKind;
+use crate::raw::{Around, Confirm, SlotKind};
 use crate::template::Template;
 use crate::understand::codes::Pattern;
 use crate::understand::phrase::Phrase;
+use crate::when::When;
 
 /// One conversation's design, compiled.
 #[derive(Debug)]
@@ -31,6 +34,21 @@ pub struct Flow {
     pub(crate) say: raw::Lines,
     pub(crate) transfer: TransferRules,
     pub(crate) dispositions: Dispositions,
+    pub(crate) identity: IdentityRules,
+    pub(crate) tone: raw::Tone,
+    pub(crate) meaning: raw::Meaning,
+    /// Set once, after compiling: what the intents' examples mean.
+    pub(crate) learnt: OnceLock<Learnt>,
+}
+
+/// Who is told what.
+#[derive(Debug)]
+pub(crate) struct IdentityRules {
+    /// The contact's name may be said to whoever calls.
+    pub reveal_name: bool,
+    /// The state of what a caller has the number of may be told before they are identified.
+    pub reveal_status: bool,
+    pub third_party: raw::ThirdPartyRule,
 }
 
 /// Something to be collected.
@@ -42,6 +60,13 @@ pub(crate) struct Slot {
     pub ask_short: String,
     pub label: String,
     pub patterns: Vec<Pattern>,
+    pub confirm: Confirm,
+    pub tries: usize,
+    pub examples: Vec<String>,
+    pub options: Vec<(String, Vec<Phrase>)>,
+    pub keys: BTreeMap<char, String>,
+    pub around: Around,
+    pub must_match: Option<String>,
 }
 
 /// Something a caller may want.
@@ -50,6 +75,7 @@ pub(crate) struct Intent {
     pub name: String,
     pub label: String,
     pub phrases: Vec<Phrase>,
+    pub examples: Vec<String>,
     pub priority: usize,
     pub needs: Vec<String>,
     pub does: Does,
@@ -62,6 +88,10 @@ pub(crate) struct Intent {
 pub(crate) enum Does {
     /// Look the order up and tell its status.
     OrderStatus,
+    /// Look something else up and tell where it stands. `by`: the slot with its number.
+    Lookup { record: String, by: Option<String> },
+    /// Call a web hook, then say so.
+    Webhook { name: String, done: Template },
     /// Take the request down; the text says so.
     TakeRequest(Template),
     /// Bring in a person at once.
@@ -72,6 +102,7 @@ pub(crate) enum Does {
 #[derive(Debug)]
 pub(crate) struct Trigger {
     pub phrases: Vec<Phrase>,
+    pub examples: Vec<String>,
     /// Slot and limit in cents.
     pub over: Option<(String, u64)>,
     pub disposition: String,
@@ -80,6 +111,10 @@ pub(crate) struct Trigger {
     pub queue: String,
     pub requires: Vec<String>,
     pub say: Option<String>,
+    pub when: Option<When>,
+    pub after: Option<usize>,
+    pub priority: u8,
+    pub missing: raw::Missing,
 }
 
 impl Flow {
@@ -109,6 +144,8 @@ impl Flow {
         let fixed = [
             &say.identity_no,
             &say.holder_name,
+            &say.soften,
+            &say.offer_person,
             &say.wait,
             &say.person_coming,
             &say.added,
@@ -164,6 +201,16 @@ impl Flow {
     pub fn escalation(&self, trigger: TriggerName) -> (String, String) {
         let known = self.triggers.get(&trigger).or_else(|| self.triggers.get(&TriggerName::SystemFault));
         known.map_or_else(Default::default, |t| (t.disposition.clone(), t.queue.clone()))
+    }
+
+    /// How urgent a trigger is: 0 to 9, higher first.
+    pub fn priority(&self, trigger: TriggerName) -> u8 {
+        self.triggers.get(&trigger).map_or(5, |t| t.priority)
+    }
+
+    /// What the ear should expect: products, places, examples of what is asked for.
+    pub(crate) fn vocabulary(&self) -> impl Iterator<Item = &String> {
+        self.vocabulary.iter()
     }
 
     pub(crate) fn slot(&self, name: &str) -> Option<&Slot> {

@@ -9,20 +9,26 @@
 //! [`Next::Escalate`], each with its disposition.
 
 mod api;
+mod assist;
 mod brief;
 mod compile;
 mod flow;
 mod form;
 mod intake;
+mod meaning;
 pub mod raw;
 mod template;
 mod understand;
+mod when;
 
 pub use api::{
-    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView, Reply,
-    TriggerName,
+    Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView,
+    RecordView, Reply, ToneReading, TriggerName,
 };
+pub use assist::{AnswerError, AskError, LanguageModel, Question, Taken};
 pub use compile::{ConfigError, compile};
 pub use flow::{Flow, IfLate, Line, TransferRules};
 pub use form::{Form, SlotValue, Source};
 pub use intake::Intake;
+pub use meaning::Embedder;
+pub use understand::dates::Day;

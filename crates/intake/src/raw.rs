@@ -63,6 +63,86 @@ pub struct Flow {
     /// `[flow.NAME.transfer]`
     #[serde(default)]
     pub transfer: Transfer,
+    /// `[flow.NAME.identity]`
+    #[serde(default)]
+    pub identity: Identity,
+    /// `[flow.NAME.tone]`
+    #[serde(default)]
+    pub tone: Tone,
+    /// `[flow.NAME.meaning]`
+    #[serde(default)]
+    pub meaning: Meaning,
+}
+
+/// `[flow.NAME.identity]`: who is told what.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Identity {
+    /// What of the CRM's record may be said to a caller whose identity is not confirmed: `name` (in "am I speaking with
+    /// …?"), `status` (of an order or ticket whose number the caller gave).
+    pub reveal: Vec<String>,
+    /// What happens when the caller is not the account holder.
+    pub third_party: ThirdPartyRule,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { reveal: vec!["name".into()], third_party: ThirdPartyRule::Transfer }
+    }
+}
+
+/// What happens when the caller is not the account holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThirdPartyRule {
+    /// The trigger `third_party` fires.
+    Transfer,
+    /// It fires unless the CRM says that this person may act for the holder.
+    UnlessAuthorised,
+}
+
+/// `[flow.NAME.tone]`: what frustration leads to. It is what `crates/tone` heard, weighed with what the caller said; the
+/// voice alone never calls a person.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tone {
+    /// Off: neither voice nor complaints are weighed.
+    pub enabled: bool,
+    /// From here on (0 to 1) questions are short and an apology is made, once.
+    pub soften: f32,
+    /// From here on a person is offered.
+    pub offer: f32,
+    /// From here on a person is called, if one was offered before.
+    pub transfer: f32,
+    /// Turns before a declined offer is made again.
+    pub cooldown: usize,
+}
+
+impl Default for Tone {
+    fn default() -> Self {
+        Self { enabled: true, soften: 0.4, offer: 0.6, transfer: 0.85, cooldown: 3 }
+    }
+}
+
+/// `[flow.NAME.meaning]`: how near in meaning to an intent's examples an utterance must be. Used where no phrase is found,
+/// and only with an embedding model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Meaning {
+    /// At this similarity (cosine) the intent is taken.
+    pub threshold: f32,
+    /// How far the next intent must be behind.
+    pub margin: f32,
+    /// From here on, below the threshold or the margin, the caller is asked whether that is meant.
+    pub ask: f32,
+    /// At this similarity to one of its examples `distress` fires.
+    pub urgent: f32,
+}
+
+impl Default for Meaning {
+    fn default() -> Self {
+        Self { threshold: 0.5, margin: 0.08, ask: 0.3, urgent: 0.6 }
+    }
 }
 
 /// `[[flow.NAME.slot]]`
@@ -82,7 +162,29 @@ pub struct Slot {
     /// How the value is named to an agent (`order number`); the slot's name when absent.
     #[serde(default)]
     pub label: Option<String>,
-    /// For `kind = "number"`: `@` a letter, `#` a digit, letters and digits themselves; `-` and spaces only for looks.
+    /// How a value is confirmed; by the kind when absent.
+    #[serde(default)]
+    pub confirm: Option<Confirm>,
+    /// How often it is asked for before it is left out; as many as there are questions when absent.
+    #[serde(default)]
+    pub tries: Option<usize>,
+    /// What callers say for it. Each must be understood as a value, which is checked at load; the ear expects them.
+    #[serde(default)]
+    pub examples: Vec<String>,
+    /// For `kind = "choice"`: value → what callers say for it, as phrases.
+    #[serde(default)]
+    pub options: BTreeMap<String, Vec<String>>,
+    /// For `kind = "choice"`: key → value.
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
+    /// For `kind = "date"`: which day "Friday" or "the third" means.
+    #[serde(default)]
+    pub around: Around,
+    /// Name of an attribute on the CRM's record that the value must equal. Otherwise it is asked for again, and the
+    /// caller is not taken for that person.
+    #[serde(default)]
+    pub must_match: Option<String>,
+    /// For `kind = "number"` and `"code"`: `@` a letter, `#` a digit, letters and digits themselves; `-` and spaces only for looks.
     #[serde(default)]
     pub patterns: Vec<String>,
 }
@@ -103,6 +205,51 @@ pub enum SlotKind {
     Money,
     /// A telephone number.
     Phone,
+    /// An e-mail address.
+    Email,
+    /// A calendar day, as `2026-11-24`.
+    Date,
+    /// One of `options`.
+    Choice,
+    /// `yes` or `no`.
+    YesNo,
+    /// The caller's words, as they are.
+    Text,
+    /// A word, letter by letter.
+    Spelled,
+    /// A number by pattern that is not on the caller's list of orders: a ticket, a claim, a meter.
+    Code,
+}
+
+impl SlotKind {
+    /// Whether a flow may have several slots of this kind.
+    pub(crate) fn is_plain(self) -> bool {
+        use SlotKind::{Choice, Code, Date, Email, Spelled, Text, YesNo};
+        matches!(self, Email | Date | Choice | YesNo | Text | Spelled | Code)
+    }
+}
+
+/// How a value is confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirm {
+    /// It is said back with the next question; the caller may put it right.
+    Implicit,
+    /// It is read back and asked for.
+    Explicit,
+    /// It is taken as heard.
+    Never,
+}
+
+/// Which day "Friday" or "the third" means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Around {
+    /// The last one.
+    Past,
+    /// The next one.
+    #[default]
+    Future,
 }
 
 /// `[[flow.NAME.intent]]`: something a caller may want.
@@ -118,19 +265,31 @@ pub struct Intent {
     /// for the whole utterance's start and end.
     #[serde(default)]
     pub phrases: Vec<String>,
+    /// Whole sentences that callers say, for the embedding model. Three or more make a good intent.
+    #[serde(default)]
+    pub examples: Vec<String>,
     /// Added to how telling its phrases are, for intents that win over others in the same sentence.
     #[serde(default)]
     pub priority: usize,
     /// Slots to be collected before the action, in order of asking.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// `order_status` or `take_request`; left out when the intent goes to a person.
+    /// `order_status`, `lookup`, `webhook` or `take_request`; left out when the intent goes to a person.
     #[serde(default)]
     pub action: Option<String>,
+    /// For `lookup`: what is looked up (`ticket`, `appointment`, `claim`).
+    #[serde(default)]
+    pub record: Option<String>,
+    /// For `lookup`: the slot that holds its number; looked up by the caller alone when absent.
+    #[serde(default)]
+    pub by: Option<String>,
+    /// For `webhook`: its name in the config.
+    #[serde(default)]
+    pub webhook: Option<String>,
     /// Said first, once.
     #[serde(default)]
     pub acknowledge: Option<String>,
-    /// For `take_request`: what is said when the request was taken.
+    /// For `take_request` and `webhook`: what is said when the request was taken.
     #[serde(default)]
     pub done: Option<String>,
     /// Disposition when the caller says that it is solved; `disposition.solved` when absent.
@@ -176,6 +335,22 @@ pub struct Lines {
     pub machine: String,
     /// Reading a number back. `{number}`.
     pub confirm: String,
+    /// Reading any other value back. `{label}`, `{value}`.
+    pub confirm_value: String,
+    /// A value was taken and is not asked about. `{label}`, `{value}`.
+    pub got_value: String,
+    /// A value is not the one on record. `{label}`.
+    pub mismatch: String,
+    /// An intent was understood, not surely. `{topic}`.
+    pub is_it_about: String,
+    /// The caller is upset: said once.
+    pub soften: String,
+    /// The caller is upset: a person is offered.
+    pub offer_person: String,
+    /// What is on record. `{what}`, `{number}`, `{status}`, `{when}`.
+    pub record_is: String,
+    /// Nothing is on record. `{what}`.
+    pub no_record: String,
     /// A number was taken. `{number}`, and `{item}` when that may be told.
     pub took: String,
     /// The caller has one order that fits. `{number}`, `{item}`.
@@ -237,6 +412,14 @@ impl Default for Lines {
             holder_name: s("Whose account is it? Please tell me the account holder's full name."),
             machine: s("I'm an automated assistant. I can get you a person if you like."),
             confirm: s("I heard {number}. Is that right?"),
+            confirm_value: s("I have {value}. Is that right?"),
+            got_value: s("{value}."),
+            mismatch: s("That doesn't match what we have on record."),
+            is_it_about: s("Is it about {topic}?"),
+            soften: s("I'm sorry about this. I'll keep it short."),
+            offer_person: s("I'm sorry about the trouble. Would you rather talk to a person?"),
+            record_is: s("Your {what}[ {number}] is {status}[, {when}]."),
+            no_record: s("I can't find a {what} for you."),
             took: s("Order {number}[, the {item}], got it."),
             is_it_this: s("Is it about order {number}[, the {item}]? If not, tell me the order number."),
             go_on: s("Go on."),
@@ -326,6 +509,12 @@ pub struct Trigger {
     /// What makes it fire, for triggers that need to be told.
     #[serde(default)]
     pub condition: Condition,
+    /// Agents are rung for the highest first; 0 to 9, 5 when absent.
+    #[serde(default)]
+    pub priority: Option<u8>,
+    /// Whether required slots that are missing are asked for first.
+    #[serde(default)]
+    pub missing: Missing,
     /// Outcome code for the record.
     #[serde(default)]
     pub disposition: Option<String>,
@@ -350,12 +539,33 @@ pub struct Condition {
     /// `asked_for_person`, `distress`: what callers say.
     #[serde(default)]
     pub phrases: Vec<String>,
+    /// `distress`: whole sentences that callers say, for the embedding model.
+    #[serde(default)]
+    pub examples: Vec<String>,
     /// `amount_over_limit`: the slot that holds the amount.
     #[serde(default)]
     pub slot: Option<String>,
     /// `amount_over_limit`: fires above this, in dollars.
     #[serde(default)]
     pub over: Option<f64>,
+    /// A condition over slots, `topic`, `contact.…`: see `docs/flows.md`. `complexity` and `vip` need one; it narrows
+    /// `third_party`, and is one more reason for `distress` and `amount_over_limit`.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// `two_failed_attempts`: so many attempts in vain. `no_input`: so many turns without a usable word.
+    #[serde(default)]
+    pub after: Option<usize>,
+}
+
+/// Whether required slots that are missing are asked for before the transfer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Each is asked for once.
+    #[default]
+    Ask,
+    /// The transfer does not wait for them.
+    Skip,
 }
 
 /// `[briefing.NAME]`

@@ -133,7 +133,7 @@ impl Play {
 }
 
 fn look_up(action: &Action) -> ActionResult {
-    let Action::OrderStatus { number } = action;
+    let Action::OrderStatus { number } = action else { return ActionResult::Failed };
     for contact in contacts() {
         if let Some(order) = contact.orders.iter().find(|o| o.number == *number) {
             let holder = baton_intake::ContactView { matched_by: "order".into(), ..contact.clone() };
@@ -186,6 +186,9 @@ fn conversations_go_as_written() {
     let (mut failures, mut count) = (Vec::new(), 0);
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue; // the corpus has its own test
+        }
         let text = format!("\n{}", std::fs::read_to_string(&path).unwrap());
         count += text.matches("\n== ").count();
         failures.extend(play(&path.file_name().unwrap().to_string_lossy(), &text));

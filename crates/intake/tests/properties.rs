@@ -202,3 +202,40 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The other flows with any words: they survive, and say nothing with a hole in it.
+    #[test]
+    fn every_flow_survives_any_talk(
+        name in prop_oneof![Just("outage"), Just("clinic"), Just("claim")],
+        lines in proptest::collection::vec(prop_oneof![
+            3 => "[a-zA-Z0-9 ,.@'$?-]{0,60}",
+            2 => (0..SAID.len()).prop_map(|i| SAID[i].to_owned()),
+            1 => "[0-9#*]{1,9}".prop_map(|k| format!("#{k}")),
+            1 => Just("next friday or the 31st of february 2026 at 5 dot at dot com".to_owned()),
+        ], 1..25),
+        tone in 0.0_f32..1.0,
+    ) {
+        let mut intake = Intake::new(support::corpus::flow(name, None), None);
+        intake.set_today(baton_intake::Day::new(2026, 11, 24).unwrap());
+        let mut reply = intake.begin();
+        for line in lines {
+            intake.tone(baton_intake::ToneReading { score: tone, peak: tone, why: vec!["louder".into()] });
+            reply = match line.strip_prefix('#') {
+                Some(keys) => intake.digits(keys),
+                None => intake.heard(&line, 0.8),
+            };
+            if let Next::Act(_) = reply.next {
+                reply = intake.action_result(ActionResult::Record(None));
+            }
+            prop_assert!(reply.say.iter().all(|s| !s.contains(['{', '[', '}', ']'])), "{:?}", reply.say);
+            // Upset by tone alone is nobody: there were words as well.
+            let upset = matches!(&reply.next, Next::Escalate { trigger: TriggerName::Frustration, .. });
+            prop_assert!(!upset || intake.frustration().1.iter().any(|why| why.starts_with("complained")), "tone alone");
+        }
+        let over = !matches!(reply.next, Next::Listen { .. });
+        prop_assert!(!over || intake.asking().is_empty());
+    }
+}

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use baton_audio::{AudioFrame, Clip};
 
-use crate::Codec;
+use crate::srtp::CryptoPair;
+use crate::{Codec, CodecList, StereoFrame};
 
 /// How the media plane runs.
 #[derive(Clone, Debug)]
@@ -95,20 +96,7 @@ pub struct PlayId(pub u64);
 pub enum MediaCommand {
     /// Where the peer is and what was agreed with it. Starts the outbound stream; given again (re-INVITE) it changes the
     /// agreement, and the stream goes on with its SSRC, sequence and timestamp.
-    Connect {
-        /// The address of the peer's SDP. Where it truly sends from is learnt from its packets.
-        remote: SocketAddr,
-        /// The audio codec we send.
-        codec: Codec,
-        /// Its RTP payload type.
-        payload_type: u8,
-        /// Payload type of `telephone-event` (RFC 4733), both ways.
-        dtmf_payload_type: Option<u8>,
-        /// Whether we may send (SDP direction as we see it). While we may not, the playlist waits.
-        send: bool,
-        /// Whether we receive. While we do not, what arrives is dropped and silence is no fault.
-        receive: bool,
-    },
+    Connect(Agreement),
     /// Appends a clip to the leg's playlist. A looped clip plays until [`MediaCommand::Stop`] or the next `Play`. Heard by
     /// the peer in place of a bridged leg's audio while it lasts.
     Play {
@@ -134,15 +122,119 @@ pub enum MediaCommand {
         /// How long it is pressed; 40 ms to 6 s.
         duration_ms: u32,
     },
-    /// Joins two legs: both playlists are emptied, what either receives goes to the other, as soon as it arrives.
+    /// Sends the leg's two directions to a recorder, 20 ms at a time at 8 kHz: what its peer says on the left, what it is
+    /// sent on the right. A full ring loses the newest frame, and counts it. `None` ends it.
+    Record {
+        /// Where to.
+        to: Option<rtrb::Producer<StereoFrame>>,
+    },
+    /// While paused the recorder gets silence in place of sound (card numbers), so that its time stays true.
+    PauseRecording(bool),
+    /// How loud the peer's voice is to whoever hears it, in dB; -40 to 20. Anything but 0 takes the leg off the fast path.
+    Gain {
+        /// In dB.
+        db: i8,
+    },
+    /// From now on the leg hears these (and only these) others, mixed: one-sided listening, whispering, a call of three.
+    /// They must sit on the leg's shard (see [`MediaHandle::open_beside`](crate::MediaHandle::open_beside)); those that do
+    /// not, or are closed, are not heard. Playlists go on.
+    Hear {
+        /// Whom, and how loud.
+        sources: Sources,
+    },
+    /// Joins two legs: both playlists are emptied, what either receives goes to the other, as soon as it arrives where both
+    /// speak one codec, else decoded and encoded anew.
     Bridge {
         /// The other leg.
         with: MediaLeg,
     },
-    /// Parts a bridged leg from its other; both go on with their players.
+    /// Parts a leg from all it hears and is heard by; each goes on with its player.
     Unbridge,
     /// Ends the leg and frees its ports.
     Close,
+}
+
+/// What was agreed with a leg's peer (by SDP offer and answer), and where the peer is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreement {
+    /// The address of the peer's SDP. Where it truly sends from is learnt from its packets.
+    pub remote: SocketAddr,
+    /// Where its RTCP goes, if it named another place than the next port (RFC 3605).
+    pub remote_rtcp: Option<SocketAddr>,
+    /// RTP and RTCP share the RTP port (RFC 5761).
+    pub rtcp_mux: bool,
+    /// The codecs, the one we send first; what arrives may be any of them.
+    pub codecs: CodecList,
+    /// Payload type of `telephone-event` (RFC 4733), both ways.
+    pub dtmf_payload_type: Option<u8>,
+    /// Listen for the tones themselves: for trunks without `telephone-event`. Decodes all that arrives.
+    pub in_band_dtmf: bool,
+    /// Whether the peer takes comfort noise (RFC 3389, payload type 13).
+    pub comfort_noise: bool,
+    /// Whether we may send (SDP direction as we see it). While we may not, the playlist waits.
+    pub send: bool,
+    /// Whether we receive. While we do not, what arrives is dropped and silence is no fault.
+    pub receive: bool,
+    /// Keys of both directions. With keys, what arrives in the clear is dropped and counted; without, nothing is encrypted.
+    pub crypto: Option<CryptoPair>,
+}
+
+impl Agreement {
+    /// G.711 or whatever else with a peer, both ways, in the clear, without digits.
+    pub fn new(remote: SocketAddr, codecs: CodecList) -> Self {
+        Self {
+            remote,
+            remote_rtcp: None,
+            rtcp_mux: false,
+            codecs,
+            dtmf_payload_type: None,
+            in_band_dtmf: false,
+            comfort_noise: false,
+            send: true,
+            receive: true,
+            crypto: None,
+        }
+    }
+}
+
+/// Whom a leg hears, and how loud; at most six.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sources([Option<(MediaLeg, i8)>; Sources::MOST]);
+
+impl Sources {
+    /// As many as there may be.
+    pub const MOST: usize = 6;
+
+    /// Adds one, with a gain in dB (-40 to 20). A seventh is left out.
+    #[must_use]
+    pub fn and(mut self, leg: MediaLeg, gain_db: i8) -> Self {
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some((leg, gain_db.clamp(-40, 20)));
+        }
+        self
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (MediaLeg, i8)> + '_ {
+        self.0.iter().flatten().copied()
+    }
+}
+
+impl FromIterator<MediaLeg> for Sources {
+    fn from_iter<I: IntoIterator<Item = MediaLeg>>(legs: I) -> Self {
+        legs.into_iter().fold(Self::default(), |sources, leg| sources.and(leg, 0))
+    }
+}
+
+/// What a supervisor does in a call of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervise {
+    /// Hears both, is heard by nobody.
+    Listen,
+    /// Hears both, is heard by the agent alone.
+    Whisper,
+    /// A call of three.
+    Barge,
 }
 
 /// What happened on the wire, and when.
@@ -202,6 +294,23 @@ pub enum MediaEvent {
         /// For how long.
         for_: Duration,
     },
+    /// One-way audio: the peer is heard and is sent audio, but by its own reports (RTCP) nothing of it arrives. Once a leg.
+    /// The other way round is [`MediaEvent::Silent`].
+    OneWay {
+        /// The leg.
+        leg: MediaLeg,
+        /// When.
+        at: Instant,
+    },
+    /// What arrives does not fit what was agreed; once a leg for each fault. The call goes on.
+    Fault {
+        /// The leg.
+        leg: MediaLeg,
+        /// What.
+        fault: MediaFault,
+        /// When.
+        at: Instant,
+    },
     /// The leg is closed and its ports are free, or about to be.
     Closed {
         /// The leg.
@@ -221,9 +330,22 @@ impl MediaEvent {
             | Self::PlayEnded { leg, .. }
             | Self::BridgeAudio { from: leg, .. }
             | Self::Silent { leg, .. }
+            | Self::OneWay { leg, .. }
+            | Self::Fault { leg, .. }
             | Self::Closed { leg, .. } => leg,
         }
     }
+}
+
+/// What a peer does that was not agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaFault {
+    /// RTP of a payload type nobody agreed to.
+    UnknownPayloadType(u8),
+    /// RTP or RTCP in the clear, or under another key, where SRTP was agreed.
+    NotAuthentic,
+    /// Far more packets than 20 ms of audio need: what is beyond is dropped.
+    Flood,
 }
 
 /// How a leg's media was, over its whole life.
@@ -245,8 +367,29 @@ pub struct LegStats {
     pub mos: f64,
     /// RTP packets sent.
     pub sent: u64,
+    /// SRTP and SRTCP packets that were refused: not authentic, replayed, or in the clear.
+    pub refused: u64,
+    /// Packets beyond any pace of audio, dropped.
+    pub flooded: u64,
+    /// Times the audio was drawn out or shortened by a pitch period to follow the network or the peer's clock.
+    pub stretched: u64,
+    /// What the peer heard of us, by its RTCP.
+    pub remote: RemoteStats,
     /// The agreed codec; `None` for a leg that was never connected.
     pub codec: Option<Codec>,
+}
+
+/// What the peer's reports say of the stream we sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RemoteStats {
+    /// Packets lost in all, by the newest report block.
+    pub lost: u32,
+    /// Interarrival jitter in milliseconds.
+    pub jitter_ms: f64,
+    /// Round-trip time in milliseconds; 0 until known.
+    pub round_trip_ms: f64,
+    /// Its listening quality (1 to 4.5), from RTCP XR VoIP metrics (RFC 3611 §4.7), if it sends them.
+    pub mos: Option<f64>,
 }
 
 /// What the shards count, together, since the start.
@@ -264,6 +407,14 @@ pub struct MediaCounters {
     pub strays: u64,
     /// Frames a full tap ring did not take.
     pub tap_overruns: u64,
+    /// Frames a full recording ring did not take.
+    pub record_overruns: u64,
+    /// SRTP packets refused: not authentic, replayed, or in the clear.
+    pub refused: u64,
+    /// Packets dropped because their leg was flooded.
+    pub flooded: u64,
+    /// Ticks by how late they ran: up to 0.1, 0.2, 0.5, 1, 2, 5, 10 ms, and later.
+    pub lateness: [u64; 8],
     /// Events a full event ring did not take.
     pub events_lost: u64,
     /// Datagrams the system did not take.

@@ -16,11 +16,16 @@ use crate::leg::Leg;
 use crate::shard::{Counters, Garbage, Shard, Sinks, leg_on, seat_of};
 use crate::sys::{self, EventFd};
 use crate::thread::{Driver, Order, Sockets};
-use crate::{Full, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaLeg, MediaStartError, OpenError};
+use crate::{
+    Full, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaLeg, MediaStartError, OpenError, Sources,
+    Supervise,
+};
 
 /// Orders that may wait for a shard, and for a leg that is on its way between two.
 const ORDERS: usize = 4_096;
 const HELD: usize = 256;
+/// Times an order that waited is tried on a full ring.
+const TRIES: usize = 100_000;
 
 /// Starts the media threads. They end when the last handle is dropped.
 pub fn start(config: MediaConfig) -> Result<(MediaHandle, MediaEvents), MediaStartError> {
@@ -74,7 +79,46 @@ pub struct MediaHandle(Arc<Control>);
 impl MediaHandle {
     /// Opens a leg: binds a pair of ports and hands it to a shard. The address is the one to put into SDP.
     pub fn open(&self) -> Result<(MediaLeg, SocketAddr), OpenError> {
-        self.0.shared.open()
+        self.0.shared.open(None)
+    }
+
+    /// The same, on the shard of another leg, if that is still open: legs of one call belong together, and what they say to
+    /// each other need not be moved.
+    pub fn open_beside(&self, leg: MediaLeg) -> Result<(MediaLeg, SocketAddr), OpenError> {
+        self.0.shared.open(Some(leg))
+    }
+
+    /// Everybody hears everybody else: a call of three, as a handover may begin.
+    pub fn conference(&self, legs: &[MediaLeg]) -> Result<(), Full> {
+        let (Some(first), others) = (legs.first(), legs.get(1..).unwrap_or_default()) else { return Ok(()) };
+        for leg in others {
+            // Whoever sits elsewhere comes to the first.
+            self.command(*leg, MediaCommand::Hear { sources: Sources::default().and(*first, 0) })?;
+        }
+        for leg in legs {
+            let sources = legs.iter().copied().filter(|other| other != leg).collect();
+            self.command(*leg, MediaCommand::Hear { sources })?;
+        }
+        Ok(())
+    }
+
+    /// A supervisor joins a bridged call: hears both; is heard by nobody, by the agent, or by both.
+    pub fn supervise(
+        &self,
+        supervisor: MediaLeg,
+        agent: MediaLeg,
+        caller: MediaLeg,
+        how: Supervise,
+    ) -> Result<(), Full> {
+        let (alone, with) = (Sources::default().and(agent, 0), Sources::default().and(agent, 0).and(supervisor, 0));
+        let to_caller = if how == Supervise::Barge { with } else { alone };
+        let (alone, with) = (Sources::default().and(caller, 0), Sources::default().and(caller, 0).and(supervisor, 0));
+        let to_agent = if how == Supervise::Listen { alone } else { with };
+        let to_supervisor = Sources::default().and(caller, 0).and(agent, 0);
+        for (leg, sources) in [(supervisor, to_supervisor), (agent, to_agent), (caller, to_caller)] {
+            self.command(leg, MediaCommand::Hear { sources })?;
+        }
+        Ok(())
     }
 
     /// Gives an order. Orders to one leg are carried out in order; one for a closed leg is ignored.
@@ -187,8 +231,9 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<(MediaLeg, SocketAddr), OpenError> {
+    fn open(&self, beside: Option<MediaLeg>) -> Result<(MediaLeg, SocketAddr), OpenError> {
         let mut state = self.state();
+        let beside = beside.and_then(|leg| state.route(leg)).map(|route| route.shard);
         for _ in 0..state.free.len() {
             let Some(pair) = state.free.pop_front() else { break };
             let port = self.lowest + 2 * pair as u16;
@@ -196,7 +241,8 @@ impl Shared {
                 state.free.push_back(pair); // another program's for now
                 continue;
             };
-            let shard = state.load.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(shard, _)| shard);
+            let idlest = || state.load.iter().enumerate().min_by_key(|(_, load)| **load).map_or(0, |(shard, _)| shard);
+            let shard = beside.unwrap_or_else(idlest);
             state.serial += 1;
             let leg = leg_on(pair, state.serial);
             let body = Leg::new(leg, sockets, self.config.silence_limit, sys::random());
@@ -212,26 +258,52 @@ impl Shared {
     }
 
     fn command(&self, leg: MediaLeg, command: MediaCommand) -> Result<(), Full> {
-        let mut state = self.state();
+        self.dispatch(&mut self.state(), leg, command)
+    }
+
+    fn dispatch(&self, state: &mut State, leg: MediaLeg, command: MediaCommand) -> Result<(), Full> {
         let Some(route) = state.route(leg) else { return Ok(()) };
         let shard = route.shard;
-        match &mut route.way {
-            Way::Here => {}
-            Way::Moving(held) => return hold(held, leg, command),
-            Way::Behind(first) => {
-                let first = *first;
-                if let Some(Route { way: Way::Moving(held), .. }) = state.route(first) {
-                    return hold(held, leg, command);
-                }
-            }
+        if let Some(held) = state.queue_of(leg) {
+            return hold(held, leg, command);
         }
         if let MediaCommand::Bridge { with } = command
             && let Some(other) = state.route(with)
             && other.shard != shard
         {
-            return self.fetch(&mut state, leg, with, shard);
+            return self.fetch(state, leg, with, shard);
         }
-        self.push(&mut state, shard, Order::Leg(leg, command)).map_err(|_| Full)
+        if let MediaCommand::Hear { sources } = command
+            && let Some(first) = sources.iter().map(|(source, _)| source).find(|source| state.comes_to(*source, shard))
+            && let Some(Route { way: Way::Moving(held), .. }) = state.route(first)
+        {
+            // One of them is on its way here: this waits for it.
+            hold(held, leg, command)?;
+            if let Some(route) = state.route(leg) {
+                route.way = Way::Behind(first);
+            }
+            return Ok(());
+        }
+        if let MediaCommand::Hear { sources } = command
+            && let Some(to) = sources.iter().find_map(|(source, _)| state.route(source).map(|route| route.shard))
+            && to != shard
+        {
+            // Whoever is to listen goes where the call is; a call that goes on is not torn apart.
+            return self.move_to(state, leg, to, (leg, MediaCommand::Hear { sources }));
+        }
+        self.push(state, shard, Order::Leg(leg, command.into())).map_err(|_| Full)
+    }
+
+    /// Has a leg move to another shard, and what waits for it after it.
+    fn move_to(&self, state: &mut State, leg: MediaLeg, to: usize, held: (MediaLeg, MediaCommand)) -> Result<(), Full> {
+        let Some(from) = state.route(leg).map(|route| route.shard) else { return Ok(()) };
+        self.push(state, from, Order::Release(leg)).map_err(|_| Full)?;
+        if let Some(route) = state.route(leg) {
+            (route.way, route.shard) = (Way::Moving(vec![held]), to);
+        }
+        state.load[from] = state.load[from].saturating_sub(1);
+        state.load[to] += 1;
+        Ok(())
     }
 
     /// Brings `with` to the shard of `leg`, where they will be bridged.
@@ -239,14 +311,7 @@ impl Shared {
         let Some(other) = state.route(with) else { return Ok(()) };
         match &mut other.way {
             Way::Here => {
-                let from = other.shard;
-                self.push(state, from, Order::Release(with)).map_err(|_| Full)?;
-                if let Some(other) = state.route(with) {
-                    other.way = Way::Moving(vec![(leg, MediaCommand::Bridge { with })]);
-                    other.shard = to;
-                }
-                state.load[from] = state.load[from].saturating_sub(1);
-                state.load[to] += 1;
+                self.move_to(state, with, to, (leg, MediaCommand::Bridge { with }))?;
                 if let Some(route) = state.route(leg) {
                     route.way = Way::Behind(with);
                 }
@@ -257,6 +322,7 @@ impl Shared {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "what was not taken is handed back: an order, no error")]
     fn push(&self, state: &mut State, shard: usize, order: Order) -> Result<(), Order> {
         let Some(ring) = state.orders.get_mut(shard) else { return Err(order) };
         ring.push(order).map_err(|rtrb::PushError::Full(order)| order)?;
@@ -310,7 +376,19 @@ impl Shared {
             }
         }
         for (leg, command) in held {
-            self.push_surely(state, moved.shard, Order::Leg(leg, command));
+            match command {
+                // Another of those it is to hear may still be on its way.
+                MediaCommand::Hear { sources } => {
+                    let again = || MediaCommand::Hear { sources };
+                    let taken = (0..TRIES).any(|_| self.dispatch(state, leg, again()).is_ok());
+                    debug_assert!(taken, "the shard drains its ring");
+                }
+                other => match state.queue_of(leg) {
+                    // It waits again, for the next: what followed waits with it.
+                    Some(held) => held.push((leg, other)),
+                    None => self.push_surely(state, moved.shard, Order::Leg(leg, other.into())),
+                },
+            }
         }
     }
 
@@ -326,6 +404,8 @@ impl Shared {
                         Garbage::Moved(leg) => self.forward(leg),
                         Garbage::Clip(clip) => drop(clip),
                         Garbage::Tap(tap) => drop(tap), // its consumer sees it abandoned
+                        Garbage::Record(record) => drop(record),
+                        Garbage::Connection(connection) => drop(connection),
                         Garbage::Order(order) => drop(order),
                     }
                 }
@@ -339,6 +419,24 @@ impl Shared {
 }
 
 impl State {
+    /// Where the orders of a leg wait that is on its way, or waits for one that is.
+    fn queue_of(&mut self, leg: MediaLeg) -> Option<&mut Vec<(MediaLeg, MediaCommand)>> {
+        let first = match self.route(leg)?.way {
+            Way::Here => return None,
+            Way::Moving(_) => leg,
+            Way::Behind(first) => first,
+        };
+        match &mut self.route(first)?.way {
+            Way::Moving(held) => Some(held),
+            _ => None,
+        }
+    }
+
+    /// Whether a leg is on its way to that shard.
+    fn comes_to(&mut self, leg: MediaLeg, shard: usize) -> bool {
+        self.route(leg).is_some_and(|route| route.shard == shard && matches!(route.way, Way::Moving(_)))
+    }
+
     fn route(&mut self, leg: MediaLeg) -> Option<&mut Route> {
         self.routes.get_mut(seat_of(leg))?.as_mut().filter(|route| route.leg == leg)
     }

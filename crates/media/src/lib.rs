@@ -1,4 +1,5 @@
-//! The media plane: RTP ports, jitter buffer, DTMF, player, taps, bridge. Audio never waits here.
+//! The media plane: RTP and SRTP ports, codecs, jitter buffer, DTMF, player, taps, recorder, bridge and mixer. Audio never
+//! waits here.
 //!
 //! [`start`] runs one or more shard threads (`std::thread`, no async runtime). A leg lives on one shard, which alone reads
 //! and writes its sockets. Orders come in and events go out through bounded single-producer rings; whatever memory a
@@ -13,21 +14,31 @@ mod api;
 mod codec;
 mod control;
 mod dtmf;
+mod inband;
 mod jitter;
 mod latch;
 mod leg;
 mod outbound;
 mod player;
+mod plc;
 mod quality;
+mod record;
 mod relay;
 mod rtcp;
 mod shard;
+mod srtp;
 mod sys;
 mod thread;
+mod voice;
 mod wire;
 
 pub use api::{
-    Full, LegStats, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaLeg, MediaStartError, OpenError, PlayId,
+    Agreement, Full, LegStats, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaFault, MediaLeg,
+    MediaStartError, OpenError, PlayId, RemoteStats, Sources, Supervise,
 };
-pub use codec::Codec;
+pub use codec::{Codec, CodecList};
 pub use control::{MediaEvents, MediaHandle, start};
+pub use record::{RecordError, Recorded, Recorder, StereoFrame};
+pub use srtp::{
+    CryptoAttribute, CryptoKey, CryptoPair, CryptoParseError, CryptoSuite, SrtpChoice, SrtpPolicy, SrtpRefusal,
+};

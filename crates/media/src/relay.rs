@@ -11,9 +11,9 @@ use crate::wire::Rtp;
 
 /// A peer that has sent nothing for this long is filled in for, so that the stream goes on.
 const QUIET: Duration = Duration::from_millis(200);
-/// A jump beyond this many packets, or samples (500 ms), is another stream.
+/// A jump beyond this many packets, or ticks of 20 ms (500 ms), is another stream.
 const SEQUENCE_JUMP: i16 = 50;
-const TIME_JUMP: i32 = 4_000;
+const TIME_JUMP_TICKS: i32 = 25;
 
 /// See the module.
 #[derive(Default)]
@@ -60,9 +60,9 @@ impl Relay {
             let moved = packet.timestamp.wrapping_sub(offset.theirs.1);
             let timestamp = offset.ours.1.wrapping_add(moved);
             let jump = timestamp.wrapping_sub(out.end()) as i32;
-            let followed = step.unsigned_abs() <= SEQUENCE_JUMP.unsigned_abs()
-                && jump <= TIME_JUMP
-                && (event || jump >= -TIME_JUMP);
+            let most = TIME_JUMP_TICKS * out.tick() as i32;
+            let followed =
+                step.unsigned_abs() <= SEQUENCE_JUMP.unsigned_abs() && jump <= most && (event || jump >= -most);
             followed.then(|| {
                 let sequence = offset.ours.0.wrapping_add(step as u16);
                 if step > 0 {
@@ -113,7 +113,7 @@ mod tests {
             let payload = [0u8; 160];
             let packet = Rtp { marker: false, payload_type: 0, sequence, timestamp, ssrc, payload: &payload };
             let place = self.relay.place(self.now, &packet, false, &self.out)?;
-            self.out.relayed_audio(0, place.sequence, place.timestamp, &payload);
+            self.out.relayed_audio(0, place.sequence, place.timestamp, &payload, 160);
             Some((place.sequence, place.timestamp))
         }
     }
@@ -135,7 +135,7 @@ mod tests {
         b.pass(1, 500, 80_000);
         for _ in 0..10 {
             b.out.advance();
-            b.out.audio(0, &[0; 160]);
+            b.out.audio(0, &[0; 160], 160);
             b.relay.interrupted();
         }
         b.out.advance();

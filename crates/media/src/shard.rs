@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use baton_audio::{AudioFrame, Clip};
+use baton_audio::{AudioFrame, Clip, FRAME_SAMPLES};
 use rtrb::Producer;
 
-use crate::leg::{Leg, Moment, Port};
-use crate::{MediaCommand, MediaCounters, MediaEvent, MediaLeg};
+use crate::leg::{Connection, Leg, Mix, Mode, Moment, Port, Task, UNITY, WIDE};
+use crate::{MediaCommand, MediaCounters, MediaEvent, MediaLeg, Sources, StereoFrame};
 
 /// The grid.
 pub const GRID: Duration = Duration::from_millis(5);
@@ -39,6 +39,10 @@ pub enum Garbage<P> {
     Clip(Clip),
     /// A tap that was closed.
     Tap(Producer<AudioFrame>),
+    /// A recording that ended.
+    Record(Producer<StereoFrame>),
+    /// An agreement that another took the place of.
+    Connection(Box<Connection>),
     /// An order for a leg that is not here.
     Order(MediaCommand),
     /// A leg that was closed.
@@ -117,6 +121,8 @@ pub struct Shard<P> {
     origin_ntp: u64,
     /// Grid ticks done since the origin.
     grid: u64,
+    /// How legs hear each other is to be looked at anew.
+    unsettled: bool,
     /// Where events and leavings go.
     pub sinks: Sinks<P>,
 }
@@ -140,6 +146,7 @@ impl<P: Port> Shard<P> {
             origin,
             origin_ntp,
             grid: 0,
+            unsettled: false,
             sinks,
         }
     }
@@ -167,24 +174,33 @@ impl<P: Port> Shard<P> {
     }
 
     /// An order for a leg. A leg that is closed by it is handed out.
-    pub fn order(&mut self, now: Instant, leg: MediaLeg, command: MediaCommand) -> Option<Box<Leg<P>>> {
+    pub fn order(&mut self, now: Instant, leg: MediaLeg, task: Task) -> Option<Box<Leg<P>>> {
         let at = self.moment(now);
-        match command {
-            MediaCommand::Bridge { with } => self.bridge(at, leg, with),
-            MediaCommand::Unbridge => self.part(leg),
-            MediaCommand::Close => {
+        let rewire = match task {
+            Task::Plain(MediaCommand::Bridge { with }) => self.bridge(at, leg, with),
+            Task::Plain(MediaCommand::Hear { sources }) => self.hear(leg, sources),
+            Task::Plain(MediaCommand::Unbridge) => self.part(leg),
+            Task::Plain(MediaCommand::Close) => {
                 let mut gone = self.remove(leg)?;
                 gone.close(at, &mut self.sinks);
                 return Some(gone);
             }
             other => {
                 let seat = self.seats.get_mut(seat_of(leg)).and_then(Option::as_mut);
-                match seat.filter(|seat| seat.leg.id() == leg) {
-                    Some(seat) => seat.leg.order(at, other, &mut self.sinks),
-                    None => self.sinks.bin(Garbage::Order(other)),
+                match (seat.filter(|seat| seat.leg.id() == leg), other) {
+                    (Some(seat), task) => seat.leg.order(at, task, &mut self.sinks),
+                    (None, Task::Connect(connection)) => {
+                        self.sinks.bin(Garbage::Connection(connection));
+                        false
+                    }
+                    (None, Task::Plain(command)) => {
+                        self.sinks.bin(Garbage::Order(command));
+                        false
+                    }
                 }
             }
-        }
+        };
+        self.unsettled |= rewire;
         None
     }
 
@@ -194,25 +210,28 @@ impl<P: Port> Shard<P> {
         let index = seat_of(leg);
         let gone = self.seats.get_mut(index)?.take_if(|seat| seat.leg.id() == leg)?;
         self.taken.retain(|seat| *seat != index);
+        self.unsettled = true;
         Some(gone.leg)
     }
 
-    /// A datagram came to a seat's RTP port; a bridged leg sends it on at once.
-    pub fn rtp(&mut self, now: Instant, seat: usize, from: SocketAddr, datagram: &[u8]) {
+    /// A datagram came to a seat's RTP port; those who relay the leg send it on at once. It is decrypted in place.
+    pub fn rtp(&mut self, now: Instant, seat: usize, from: SocketAddr, datagram: &mut [u8]) {
         let at = self.moment(now);
-        let Some(leg) = self.leg_mut(seat) else { return };
-        let other = leg.other();
+        self.settle();
         let Some((leg, sinks)) = self.leg_and_sinks(seat) else { return };
         let live = leg.receive(at, from, datagram, sinks);
-        if let (Some(live), Some(other)) = (live, other)
-            && let Some((leg, sinks)) = self.leg_and_sinks(other.seat)
-        {
-            leg.relay(at, live, sinks);
+        let hearers = leg.hearers;
+        self.unsettled |= std::mem::take(&mut leg.changed);
+        let Some(live) = live else { return };
+        for hearer in hearers.into_iter().flatten() {
+            if let Some((leg, sinks)) = self.leg_and_sinks(hearer) {
+                leg.relay(at, live, sinks);
+            }
         }
     }
 
     /// A datagram came to a seat's RTCP port.
-    pub fn rtcp(&mut self, now: Instant, seat: usize, from: SocketAddr, datagram: &[u8]) {
+    pub fn rtcp(&mut self, now: Instant, seat: usize, from: SocketAddr, datagram: &mut [u8]) {
         let at = self.moment(now);
         if let Some((leg, sinks)) = self.leg_and_sinks(seat) {
             leg.receive_rtcp(at, from, datagram, sinks);
@@ -227,20 +246,61 @@ impl<P: Port> Shard<P> {
             self.grid = due;
             return;
         }
+        self.settle();
         self.grid = self.grid.max(due.saturating_sub(CATCH_UP));
         while self.grid < due {
             self.grid += 1;
             self.note_lateness(now);
+            let phase = self.grid % PER_LEG;
             for index in &self.taken {
                 let Some(Some(seat)) = self.seats.get_mut(*index) else { continue };
                 if seat.phase.is_none() && seat.leg.connected() {
-                    seat.phase = Some(self.grid % PER_LEG);
+                    seat.phase = Some(phase);
                 }
-                if seat.phase == Some(self.grid % PER_LEG) {
-                    seat.leg.tick(at, &mut self.sinks);
+                if seat.phase == Some(phase) {
+                    seat.leg.listen(at, &mut self.sinks);
+                }
+            }
+            for taken in 0..self.taken.len() {
+                let Some(index) = self.taken.get(taken).copied() else { continue };
+                let Some(Some(seat)) =
+                    self.seats.get(index).filter(|seat| seat.as_ref().is_some_and(|seat| seat.phase == Some(phase)))
+                else {
+                    continue;
+                };
+                let mix = self.mix(&seat.leg);
+                let live = self.live(&seat.leg);
+                if let Some((leg, sinks)) = self.leg_and_sinks(index) {
+                    leg.speak(at, mix.as_ref(), live, sinks);
                 }
             }
         }
+    }
+
+    /// Which of those a leg hears have something to say in this tick.
+    fn live(&self, leg: &Leg<P>) -> [bool; Sources::MOST] {
+        if leg.mode != Mode::Mix {
+            return [false; Sources::MOST];
+        }
+        leg.sources().map(|source| {
+            let other = source.and_then(|s| self.at(s.seat).filter(|other| other.id() == s.leg));
+            other.is_some_and(|other| other.ear.live)
+        })
+    }
+
+    /// What a leg hears of others, decoded: where it is mixed, or recorded.
+    fn mix(&self, leg: &Leg<P>) -> Option<Mix> {
+        if leg.mode != Mode::Mix && !(leg.mode == Mode::Relay && leg.recorded()) {
+            return None;
+        }
+        let mut mix: Mix = [0; WIDE];
+        let n = if leg.speaks_wide() { WIDE } else { FRAME_SAMPLES };
+        for source in leg.hears() {
+            if let Some(other) = self.at(source.seat).filter(|other| other.id() == source.leg) {
+                other.ear.add_to(&mut mix[..n], other.loudness(source.gain));
+            }
+        }
+        Some(mix)
     }
 
     /// How long until the next grid tick; never zero.
@@ -249,30 +309,93 @@ impl<P: Port> Shard<P> {
         GRID - Duration::from_nanos(since as u64)
     }
 
-    fn bridge(&mut self, at: Moment, leg: MediaLeg, with: MediaLeg) {
-        let here = |shard: &Self, leg| shard.at(seat_of(leg)).is_some_and(|found| found.id() == leg);
-        if leg == with || !here(self, leg) || !here(self, with) {
-            return;
+    fn here(&self, leg: MediaLeg) -> bool {
+        self.at(seat_of(leg)).is_some_and(|found| found.id() == leg)
+    }
+
+    fn bridge(&mut self, at: Moment, leg: MediaLeg, with: MediaLeg) -> bool {
+        if leg == with || !self.here(leg) || !self.here(with) {
+            return false;
         }
         self.part(leg);
         self.part(with);
         for (one, other) in [(leg, with), (with, leg)] {
             if let Some((leg, sinks)) = self.leg_and_sinks(seat_of(one)) {
                 leg.stop(at, sinks);
-                leg.join(Some((seat_of(other), other)));
+                leg.hear([(seat_of(other), other, 0)].into_iter());
+            }
+        }
+        true
+    }
+
+    fn hear(&mut self, leg: MediaLeg, sources: Sources) -> bool {
+        if !self.here(leg) {
+            return false;
+        }
+        let mut found = [None; Sources::MOST];
+        let present = sources.iter().filter(|(source, _)| *source != leg && self.here(*source));
+        for (place, (source, gain)) in found.iter_mut().zip(present) {
+            *place = Some((seat_of(source), source, gain));
+        }
+        if let Some(leg) = self.leg_mut(seat_of(leg)) {
+            leg.hear(found.into_iter().flatten());
+        }
+        true
+    }
+
+    fn part(&mut self, leg: MediaLeg) -> bool {
+        let Some(one) = self.leg_mut(seat_of(leg)).filter(|found| found.id() == leg) else { return false };
+        one.hear(std::iter::empty());
+        for index in &self.taken {
+            if let Some(Some(seat)) = self.seats.get_mut(*index) {
+                seat.leg.forget(leg);
+            }
+        }
+        true
+    }
+
+    /// Looks anew at how legs hear each other, if an order or a packet has changed that: who may relay, whose audio must be
+    /// decoded and at which rate. A burst of orders costs this once.
+    fn settle(&mut self) {
+        if !std::mem::take(&mut self.unsettled) {
+            return;
+        }
+        for index in 0..self.taken.len() {
+            let Some(seat) = self.taken.get(index).copied() else { continue };
+            let Some(mode) = self.at(seat).map(|leg| self.mode_of(leg)) else { continue };
+            if let Some(leg) = self.leg_mut(seat) {
+                (leg.mode, leg.hearers) = (mode, [None; Sources::MOST]);
+                leg.ear.wish(leg.listens_itself());
+            }
+        }
+        for index in 0..self.taken.len() {
+            let Some(hearer) = self.taken.get(index).copied() else { continue };
+            let Some(leg) = self.at(hearer) else { continue };
+            let (sources, wide) = (leg.sources(), leg.speaks_wide());
+            let decoded = leg.mode == Mode::Mix || leg.recorded();
+            for source in sources.into_iter().flatten() {
+                let other = self.leg_mut(source.seat).filter(|other| other.id() == source.leg);
+                if let Some(other) = other {
+                    other.is_heard_by(hearer, decoded, wide);
+                }
+            }
+        }
+        for index in &self.taken {
+            if let Some(Some(seat)) = self.seats.get_mut(*index) {
+                seat.leg.ear.settle();
             }
         }
     }
 
-    fn part(&mut self, leg: MediaLeg) {
-        let Some(one) = self.leg_mut(seat_of(leg)).filter(|found| found.id() == leg) else { return };
-        let other = one.other();
-        one.join(None);
-        if let Some(other) = other
-            && let Some(two) = self.leg_mut(other.seat).filter(|found| found.id() == other.leg)
-        {
-            two.join(None);
-        }
+    fn mode_of(&self, leg: &Leg<P>) -> Mode {
+        let mut sources = leg.hears();
+        let (Some(only), None) = (sources.next(), sources.next()) else {
+            return if leg.hears().next().is_some() { Mode::Mix } else { Mode::Alone };
+        };
+        let Some(other) = self.at(only.seat).filter(|other| other.id() == only.leg) else { return Mode::Mix };
+        let plain = only.gain == UNITY && !other.has_gain();
+        let relayed = other.codec_in().is_none_or(|codec| leg.relay_type(codec).is_some());
+        if plain && relayed { Mode::Relay } else { Mode::Mix }
     }
 
     fn leg_mut(&mut self, seat: usize) -> Option<&mut Leg<P>> {
@@ -289,7 +412,7 @@ impl<P: Port> Shard<P> {
         let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
         Moment {
             now,
-            units: (since.as_micros() * 8 / 1_000) as u32,
+            micros: since.as_micros() as u64,
             ntp: self.origin_ntp.wrapping_add((since.as_secs() << 32).wrapping_add(fraction)),
         }
     }
@@ -300,6 +423,10 @@ impl<P: Port> Shard<P> {
         let counters = &self.sinks.counters;
         counters.ticks.add(1);
         counters.worst_late_us.raise(late);
+        let bounds = [100, 200, 500, 1_000, 2_000, 5_000, 10_000];
+        if let Some(bucket) = counters.lateness.get(bounds.iter().take_while(|bound| late > **bound).count()) {
+            bucket.add(1);
+        }
         if late >= GRID.as_micros() as u64 {
             counters.ticks_late.add(1);
         }
@@ -328,6 +455,10 @@ pub struct Counters {
     pub ticks: Counter,
     pub ticks_late: Counter,
     pub worst_late_us: Counter,
+    pub lateness: [Counter; 8],
+    pub record_overruns: Counter,
+    pub refused: Counter,
+    pub flooded: Counter,
     pub malformed: Counter,
     pub strays: Counter,
     pub tap_overruns: Counter,
@@ -342,6 +473,12 @@ impl Counters {
         sum.ticks += self.ticks.get();
         sum.ticks_late += self.ticks_late.get();
         sum.worst_late_us = sum.worst_late_us.max(self.worst_late_us.get());
+        for (sum, bucket) in sum.lateness.iter_mut().zip(&self.lateness) {
+            *sum += bucket.get();
+        }
+        sum.record_overruns += self.record_overruns.get();
+        sum.refused += self.refused.get();
+        sum.flooded += self.flooded.get();
         sum.malformed += self.malformed.get();
         sum.strays += self.strays.get();
         sum.tap_overruns += self.tap_overruns.get();

@@ -111,8 +111,17 @@ impl Epoll {
 
     /// Blocks until something is ready; how many of `ready` are filled.
     pub fn wait(&self, ready: &mut Ready) -> usize {
+        self.poll(ready, -1)
+    }
+
+    /// What is ready already.
+    pub fn look(&self, ready: &mut Ready) -> usize {
+        self.poll(ready, 0)
+    }
+
+    fn poll(&self, ready: &mut Ready, timeout_ms: i32) -> usize {
         // SAFETY: the events are writable and as many as said. An interruption is nothing ready.
-        let n = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), ready.len() as i32, -1) };
+        let n = unsafe { libc::epoll_wait(self.0.as_raw_fd(), ready.as_mut_ptr(), ready.len() as i32, timeout_ms) };
         usize::try_from(n).unwrap_or(0)
     }
 
@@ -175,10 +184,14 @@ pub fn ask_for_real_time() -> bool {
 /// Random numbers, for sources, sequences and timestamps that must not be guessed.
 pub fn random() -> [u64; 2] {
     let mut bytes = [0u8; 16];
-    // SAFETY: sixteen writable bytes; so few are never cut short once the pool is ready, which this call awaits.
-    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    let [a, b] = [0, 8].map(|at| bytes.get(at..).and_then(|b| b.first_chunk()).copied().map_or(0, u64::from_ne_bytes));
-    [a, b]
+    fill_random(&mut bytes);
+    [0, 8].map(|at| bytes.get(at..).and_then(|b| b.first_chunk()).copied().map_or(0, u64::from_ne_bytes))
+}
+
+/// Fills up to 256 bytes with the system's random numbers, fit for keys.
+pub fn fill_random(bytes: &mut [u8]) {
+    // SAFETY: as many writable bytes as said; so few are never cut short once the pool is ready, which this call awaits.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len().min(256), 0) };
 }
 
 fn drain(fd: &OwnedFd) {

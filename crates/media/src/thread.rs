@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use rtrb::Consumer;
 
-use crate::leg::{Leg, Port};
+use crate::MediaLeg;
+use crate::leg::{Leg, Port, Task};
 use crate::shard::{GRID, Garbage, Shard, seat_of};
 use crate::sys::{self, Epoll, EventFd, Ticker};
-use crate::{MediaCommand, MediaLeg};
 
 const WAKE: u64 = 0;
 const TICK: u64 = 1;
@@ -26,6 +26,8 @@ const ORDERS: usize = 64;
 /// A busy thread lets packets gather for this long before it looks at them: one wake-up then serves many. It is what a
 /// relayed packet may be delayed.
 const GATHER: Duration = Duration::from_micros(500);
+/// Looks at the sockets between two rests.
+const ROUNDS: usize = 64;
 /// Packets in a tick of the grid from which on a thread is busy: two in the time they gather.
 const BUSY: u32 = 10;
 
@@ -51,7 +53,7 @@ pub enum Order {
     /// A new leg, or one moved here.
     Admit(Box<Leg<Sockets>>),
     /// An order of the control plane.
-    Leg(MediaLeg, MediaCommand),
+    Leg(MediaLeg, Task),
     /// The leg moves to another shard.
     Release(MediaLeg),
 }
@@ -102,15 +104,22 @@ impl Driver {
             if pace.busy {
                 sys::rest(GATHER);
             }
-            let count = self.epoll.wait(&mut ready);
+            let mut count = self.epoll.wait(&mut ready);
             let now = Instant::now();
             pace.note(now, count as u32);
-            for event in ready.iter().take(count) {
-                match event.u64 {
-                    WAKE => self.wake.clear(),
-                    TICK => self.ticker.clear(),
-                    token => self.read(now, token - SOCKETS, &mut datagram),
+            // After a rest some sockets hold more than one packet, in a flood many: all that waits is taken, round by round.
+            for _ in 0..ROUNDS {
+                for event in ready.iter().take(count) {
+                    match event.u64 {
+                        WAKE => self.wake.clear(),
+                        TICK => self.ticker.clear(),
+                        token => self.read(now, token - SOCKETS, &mut datagram),
+                    }
                 }
+                if !pace.busy || count == 0 {
+                    break;
+                }
+                count = self.epoll.look(&mut ready);
             }
             self.take_orders(now);
             self.shard.tick(now);
@@ -132,14 +141,14 @@ impl Driver {
         }
     }
 
-    /// One datagram of a socket that has some: the next round takes the next, so that no flood keeps others waiting.
+    /// One datagram of a socket that has some: the next round takes its next, so that no flood keeps others waiting.
     fn read(&mut self, now: Instant, socket: u64, datagram: &mut [u8; DATAGRAM]) {
         let (seat, control) = ((socket / 2) as usize, socket % 2 == 1);
         let Some(leg) = self.shard.at(seat) else { return };
         let sockets = leg.port();
         let received = if control { sockets.rtcp.recv_from(datagram) } else { sockets.rtp.recv_from(datagram) };
         let Ok((length, from)) = received else { return };
-        let bytes = datagram.get(..length).unwrap_or_default();
+        let bytes = datagram.get_mut(..length).unwrap_or_default();
         if control { self.shard.rtcp(now, seat, from, bytes) } else { self.shard.rtp(now, seat, from, bytes) }
     }
 
@@ -148,8 +157,8 @@ impl Driver {
             let Ok(order) = self.orders.pop() else { return };
             match order {
                 Order::Admit(leg) => self.admit(leg),
-                Order::Leg(leg, command) => {
-                    if let Some(gone) = self.shard.order(now, leg, command) {
+                Order::Leg(leg, task) => {
+                    if let Some(gone) = self.shard.order(now, leg, task) {
                         self.leave(gone, Garbage::Closed);
                     }
                 }

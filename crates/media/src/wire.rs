@@ -22,7 +22,7 @@ pub struct Rtp<'a> {
     pub payload_type: u8,
     /// Sequence number.
     pub sequence: u16,
-    /// Timestamp, samples at 8 kHz.
+    /// Timestamp, by the codec's RTP clock.
     pub timestamp: u32,
     /// Synchronisation source.
     pub ssrc: u32,
@@ -61,8 +61,15 @@ impl<'a> Rtp<'a> {
         })
     }
 
-    /// Writes it, with the payload cut at [`MAX_PAYLOAD`]; the packet's length.
-    pub fn write(&self, out: &mut [u8; MAX_PACKET]) -> usize {
+    /// What of a header is not encrypted by SRTP; `None` if it is no RTP of version 2, or RTCP.
+    pub fn parse_header(datagram: &[u8]) -> Option<()> {
+        let head = datagram.first_chunk::<HEADER>()?;
+        (head[0] >> 6 == 2 && !(192..=223).contains(&head[1])).then_some(())
+    }
+
+    /// Writes it, with the payload cut at [`MAX_PAYLOAD`]; the packet's length. `out` is to hold [`MAX_PACKET`].
+    pub fn write(&self, out: &mut [u8]) -> usize {
+        let Some(out) = out.first_chunk_mut::<MAX_PACKET>() else { return 0 };
         out[0] = 0x80;
         out[1] = (u8::from(self.marker) << 7) | (self.payload_type & 0x7F);
         out[2..4].copy_from_slice(&self.sequence.to_be_bytes());

@@ -153,7 +153,7 @@ fn a_bridge_carries_both_ways_byte_for_byte() {
     let (leg_a, leg_b) = (a.0, b.0);
     for (correlation, said, heard) in converse(&engine, [a, b]) {
         assert!(correlation > 0.99, "{correlation}");
-        assert!(contains(&heard, &said), "the very bytes");
+        assert!(contains(&heard, &said[40..]), "the very bytes, but for 5 ms in which the voice is faded in");
     }
     let mut live = Vec::new();
     engine.event(|e| {
@@ -183,7 +183,7 @@ fn legs_of_two_shards_meet_on_one() {
     let ids = [a.0, b.0];
     // The least loaded shard takes a leg, so neighbours are apart. Orders given behind the bridge stay behind it.
     for (correlation, said, heard) in converse(&engine, [a, b]) {
-        assert!(correlation > 0.99 && contains(&heard, &said), "{correlation}");
+        assert!(correlation > 0.99 && contains(&heard, &said[40..]), "{correlation}");
     }
     let cd = [c.0, d.0];
     engine.command(cd[0], MediaCommand::Bridge { with: cd[1] });
@@ -198,6 +198,31 @@ fn legs_of_two_shards_meet_on_one() {
         closed += usize::from(matches!(e, MediaEvent::Closed { .. }));
         (closed == 4).then_some(())
     });
+}
+
+#[test]
+fn three_legs_of_three_shards_hear_each_other_and_a_supervisor_comes_along() {
+    let mut engine = Engine::with(MediaConfig { ports: ports(5), threads: 3, ..MediaConfig::default() });
+    let mut legs: Vec<_> = (0..3).map(|_| engine.leg(ULAW)).collect();
+    let (beside, _) = engine.handle.open_beside(legs[0].0).unwrap();
+    let ids: Vec<MediaLeg> = legs.iter().map(|(leg, _)| *leg).collect();
+    engine.handle.conference(&ids).unwrap();
+    engine.handle.supervise(ids[2], ids[1], ids[0], baton_media::Supervise::Barge).unwrap();
+    engine.command(beside, MediaCommand::Close);
+    let said = encoded(ULAW, &noise(8, 160));
+    let mut pairs = std::collections::HashSet::new();
+    for _ in 0..50 {
+        for (_, peer) in &mut legs {
+            peer.hear();
+            peer.say(&said);
+        }
+        while let Some(event) = engine.events.try_next() {
+            if let MediaEvent::BridgeAudio { from, to, .. } = event {
+                pairs.insert((from, to));
+            }
+        }
+    }
+    assert_eq!(pairs.len(), 6, "{pairs:?}");
 }
 
 #[test]
@@ -217,7 +242,7 @@ fn after_the_bridge_the_player_goes_on_in_the_same_stream() {
         let (wanted, mut so_far) = (encoded(ULAW, &speech), Vec::new());
         move |p| {
             so_far.extend(p.payload.to_vec());
-            !contains(&so_far, &wanted)
+            !contains(&so_far, &wanted[40..])
         }
     }));
     engine.command(b, MediaCommand::Unbridge);
@@ -226,7 +251,7 @@ fn after_the_bridge_the_player_goes_on_in_the_same_stream() {
         let (wanted, mut so_far) = (encoded(ULAW, &goodbye), Vec::new());
         move |p| {
             so_far.extend(p.payload.to_vec());
-            !contains(&so_far, &wanted)
+            !contains(&so_far, &wanted[40..])
         }
     }));
     assert_one_stream(&heard);

@@ -1,5 +1,5 @@
 //! The media thread allocates and frees nothing once its legs are set up: a global allocator counts by thread while legs
-//! play, feed a tap, relay, transcode, hear and send digits, report and are flooded.
+//! play, feed a tap, relay, transcode, mix, encrypt, are recorded, hear and send digits, report and are flooded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic here is a failed test")]
 
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use baton_audio::Clip;
-use baton_media::{Codec, MediaCommand, MediaEvent, PlayId};
+use baton_media::{Agreement, Codec, CryptoKey, CryptoPair, CryptoSuite, MediaCommand, MediaEvent, PlayId};
 use support::{Engine, encoded, noise};
 
 struct Counting;
@@ -73,7 +73,7 @@ fn calls_of(name: &str) -> Option<u64> {
 fn the_media_thread_allocates_and_frees_nothing() {
     the_counter_counts();
 
-    let mut engine = Engine::new(8);
+    let mut engine = Engine::new(16);
     let (playing, pace) = engine.leg(Codec::Pcmu);
     let (tapped, mut speaker) = engine.leg(Codec::Pcma);
     let (a, mut one) = engine.leg(Codec::Pcmu);
@@ -86,11 +86,28 @@ fn the_media_thread_allocates_and_frees_nothing() {
     engine.command(tapped, MediaCommand::Tap { to: Some(to) });
     engine.command(a, MediaCommand::Bridge { with: b });
     engine.command(c, MediaCommand::Bridge { with: d });
+    // G.711 to Opus and G.722, three mixed, recorded; tones listened for; SRTP.
+    let (e, mut five) = engine.leg(Codec::Pcma);
+    let (f, mut six) = engine.leg(Codec::Opus);
+    let (g, mut seven) = engine.leg(Codec::G722);
+    let (record, mut recorded) = rtrb::RingBuffer::new(1_024);
+    engine.command(e, MediaCommand::Record { to: Some(record) });
+    engine.handle.conference(&[e, f, g]).unwrap();
+    let (h, mut eight) = engine.leg(Codec::Pcmu);
+    let (i, mut nine) = engine.leg(Codec::Pcmu);
+    let key = CryptoKey::generate(CryptoSuite::AesCm128HmacSha1_80);
+    let (crypto, plain) = (Some(CryptoPair { send: key, receive: key }), eight.agreement());
+    engine.command(h, MediaCommand::Connect(Agreement { crypto, in_band_dtmf: true, ..plain }));
+    eight.encrypt(key);
+    engine.command(h, MediaCommand::Bridge { with: i });
     engine.event(|e| matches!(e, MediaEvent::PlayStarted { .. }).then_some(()));
+    let mut opus = baton_opus::Encoder::voice(16_000).unwrap();
+    let mut opus_payload = [0; 400];
+    let opus_length = opus.encode(&noise(4, 320), &mut opus_payload);
 
     let speech = [encoded(Codec::Pcmu, &noise(2, 160)), encoded(Codec::Pcma, &noise(3, 160))];
     let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let (mut before, mut live) = (0, 0);
+    let (mut before, mut live, mut frames) = (0, 0, 0);
     for tick in 0..320 {
         pace.hear();
         speaker.say(&speech[1]);
@@ -98,6 +115,11 @@ fn the_media_thread_allocates_and_frees_nothing() {
         three.say(&speech[0]);
         two.say(&speech[0]);
         four.say(&speech[1]);
+        five.say(&speech[1]);
+        six.say_for(960, &opus_payload[..opus_length]);
+        seven.say(&speech[0]);
+        eight.say(&speech[0]);
+        nine.say(&speech[0]);
         if tick % 50 == 7 {
             speaker.press(5);
             one.press(7);
@@ -111,13 +133,15 @@ fn the_media_thread_allocates_and_frees_nothing() {
             before = calls_of("baton-media-0").expect("it runs");
         }
         while tap.pop().is_ok() {}
+        frames += std::iter::from_fn(|| recorded.pop().ok()).count();
         while let Some(event) = engine.events.try_next() {
             live += usize::from(matches!(event, MediaEvent::BridgeAudio { .. }));
         }
     }
     // 320 packets at one each 20 ms are 6.4 s: RTCP reports have gone out as well.
     let after = calls_of("baton-media-0").expect("it still runs");
-    assert_eq!(live, 4, "both bridges were live both ways");
+    assert_eq!(live, 12, "three bridges live both ways, and six ways between three");
+    assert!(frames > 300 && engine.handle.counters().refused == 0);
     assert_eq!(after - before, 0, "allocator calls of the media thread in 6 s");
     assert!(engine.handle.counters().malformed > 100);
 }

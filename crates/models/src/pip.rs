@@ -14,6 +14,9 @@ pub(crate) trait Registry {
     fn locate(&self, package: &Package) -> Result<String, RegistryError>;
     /// Puts the package's file into a folder, in some way of its own.
     fn download(&self, package: &Package, into: &Path) -> Result<(), RegistryError>;
+    /// Installs hashed requirements into a folder of their own, and gives the Python they fit. `links`: a folder in which
+    /// wheels may lie.
+    fn install(&self, requirements: &Path, links: Option<&Path>, into: &Path) -> Result<PathBuf, RegistryError>;
 }
 
 /// Why a registry did not help, for people.
@@ -78,6 +81,26 @@ impl Registry for Pip {
         // Its progress and complaints are for people: they belong on standard error.
         let status = command.stdout(Stdio::from(io::stderr())).status().map_err(not_started)?;
         if status.success() { Ok(()) } else { Err(RegistryError(format!("pip could not download {requirement}"))) }
+    }
+
+    fn install(&self, requirements: &Path, links: Option<&Path>, into: &Path) -> Result<PathBuf, RegistryError> {
+        let [requirements, into] = [requirements, into].map(Path::to_string_lossy);
+        let links = links.map(|l| l.to_string_lossy().into_owned());
+        let mut arguments = vec!["install", "--no-deps", "--require-hashes", "--only-binary", ":all:"];
+        arguments.extend(["--no-warn-conflicts", "--target", &into, "--requirement", &requirements]);
+        if let Some(links) = &links {
+            arguments.extend(["--find-links", links]);
+        }
+        let mut command = self.command(&arguments)?;
+        command.env("PIP_ROOT_USER_ACTION", "ignore");
+        // Its progress and complaints are for people: they belong on standard error.
+        let status = command.stdout(Stdio::from(io::stderr())).status().map_err(not_started)?;
+        match &self.python {
+            Some(python) if status.success() => Ok(python.clone()),
+            _ => Err(RegistryError(
+                "pip could not install onnx and onnxruntime for the conversion (it needs CPython 3.11 to 3.14)".into(),
+            )),
+        }
     }
 }
 

@@ -47,6 +47,25 @@ pub fn missing(dir: &Path) -> Vec<&'static Model> {
     list().iter().filter(|m| !is_whole(m, dir, Depth::Size)).collect()
 }
 
+/// A speech-to-text model, of which one is enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SttModel {
+    /// Whisper base, many languages.
+    Whisper,
+    /// Moonshine base, English.
+    Moonshine,
+}
+
+/// Like [`missing`], without the speech-to-text models that are not in `wanted`.
+pub fn missing_for(dir: &Path, wanted: &[SttModel]) -> Vec<&'static Model> {
+    let is_wanted = |m: &&Model| match m.recipe {
+        Recipe::Whisper { .. } => wanted.contains(&SttModel::Whisper),
+        Recipe::Moonshine { .. } => wanted.contains(&SttModel::Moonshine),
+        _ => true,
+    };
+    missing(dir).into_iter().filter(is_wanted).collect()
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
     Size,
@@ -105,6 +124,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(verify(dir.path()).iter().all(|s| s.state == State::Missing));
         assert_eq!(missing(dir.path()).len(), list().len());
+        assert_eq!(missing_for(dir.path(), &[SttModel::Moonshine]).len(), list().len() - 1);
+        assert_eq!(missing_for(dir.path(), &[]).len(), list().len() - 2);
         assert!(verify(&dir.path().join("nowhere")).iter().all(|s| s.state == State::Missing));
     }
 
@@ -149,6 +170,7 @@ mod tests {
             let fits = match &model.recipe {
                 Recipe::Members(members) => members.len() == model.files.len() && model.packages.len() == 1,
                 Recipe::Folder(prefix) => prefix.ends_with('/') && model.packages.len() == 1,
+                Recipe::Moonshine { .. } => model.files.len() == 4 && model.packages.len() == 1,
                 Recipe::Whisper { pieces, .. } => pieces.len() + 1 == model.packages.len() && model.files.len() == 1,
             };
             assert!(fits, "{}", model.name);

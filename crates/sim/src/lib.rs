@@ -6,23 +6,25 @@
 //! agent's phone serves two calls, that no phone rings for a caller who is gone, that nobody on hold is listened to. What it
 //! finds wrong stands in [`Report::faults`].
 
+mod floor;
 mod line;
 mod people;
 mod visit;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use baton_agents::{AgentState, Pool};
-use baton_call::Input;
+use baton_agents::figures::Figures;
+use baton_agents::{self as desk, AgentState, Desk, Plan, QueuePlan};
 use baton_call::record::CallRecord;
+use baton_call::{Input, Rules, Ticket};
 use baton_intake::Flow;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-pub use people::{Agent, Between, Caller, Habit, Then, maria, order};
+pub use people::{Agent, Between, Caller, Deed, Habit, Then, maria, order};
 use visit::Visit;
 
 /// How a world went.
@@ -38,6 +40,35 @@ pub struct Report {
     pub longest_for_nobody: Duration,
     /// Where each agent stands at the end.
     pub agents: Vec<(String, AgentState)>,
+    /// What the desk has counted.
+    pub figures: Figures,
+    /// The same, counted by what the calls did.
+    pub counted: BTreeMap<String, Counted>,
+    /// Records of calls that kept a promise, in the order in which they began.
+    pub callbacks: Vec<CallRecord>,
+    /// Callbacks that were promised.
+    pub promised: usize,
+    /// Promises that nobody has kept when the day was over.
+    pub owed: usize,
+    /// Moments at which something happened.
+    pub steps: u64,
+}
+
+/// What one queue's callers did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Came, by their own flow or sent by an agent.
+    pub came: u64,
+    /// Were joined.
+    pub answered: u64,
+    /// Hung up before.
+    pub abandoned: u64,
+    /// Went back to the assistant.
+    pub given_back: u64,
+    /// Chose to be called back.
+    pub callbacks: u64,
+    /// What the answered waited.
+    pub wait: Duration,
 }
 
 /// What happens at some moment.
@@ -51,11 +82,15 @@ enum Event {
     /// One of the agent's leg, with the leg's number: a leg that is closed brings nothing more.
     FeedAgent(usize, u64, Input),
     /// A line of the leg that has been stopped since brings nothing more.
-    FeedLine(usize, line::Ticket, Input),
+    FeedLine(usize, line::Voicing, Input),
     /// The caller's turn, if nothing has been said since.
     CallerSpeaks(usize, u64),
     /// Words that were heard while the ear was open.
     Decoded(usize, String),
+    /// Somebody at a number outside hangs up, if it is still this leg.
+    ThirdLeaves(usize, u64),
+    /// The gateway drains, or ends.
+    Stops(bool),
 }
 
 /// Everything.
@@ -68,7 +103,15 @@ pub struct World {
     events: BinaryHeap<Reverse<(Instant, u64)>>,
     happenings: BTreeMap<u64, Event>,
     next: u64,
-    pool: Pool,
+    desk: Desk,
+    rules: Arc<Rules>,
+    tickets: BTreeMap<String, (Ticket, Instant)>,
+    /// Visits that keep a promise, by ticket.
+    keeping: BTreeMap<String, usize>,
+    counted: BTreeMap<String, Counted>,
+    promised: BTreeSet<String>,
+    steps: u64,
+    invited: usize,
     agents: BTreeMap<String, (Agent, usize)>,
     callers: Vec<Caller>,
     visits: BTreeMap<usize, Visit>,
@@ -83,8 +126,24 @@ pub struct World {
 impl World {
     /// A world in which nothing has happened. All agents serve the queue `support`, with 5 s of wrap-up.
     pub fn new(seed: u64, flow: Arc<Flow>, between: Between, agents: Vec<Agent>, callers: Vec<Caller>) -> Self {
+        let extensions: Vec<String> = agents.iter().map(|a| a.extension.clone()).collect();
+        let plan = Plan { queues: vec![QueuePlan::new("support", extensions)], agents: Vec::new() };
+        Self::with_queues(seed, flow, between, plan, Rules::default(), agents, callers)
+    }
+
+    /// A world with these queues and rules.
+    pub fn with_queues(
+        seed: u64,
+        flow: Arc<Flow>,
+        between: Between,
+        plan: Plan,
+        rules: Rules,
+        agents: Vec<Agent>,
+        callers: Vec<Caller>,
+    ) -> Self {
         let now = Instant::now();
-        let extensions = agents.iter().map(|a| a.extension.clone()).collect();
+        let wall = jiff::Timestamp::from_millisecond(1_780_000_000_000).unwrap_or_default();
+        let queues = plan.queues.iter().map(|q| q.name.clone()).collect();
         let mut world = Self {
             began: now,
             now,
@@ -94,7 +153,14 @@ impl World {
             events: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             next: 0,
-            pool: Pool::new([("support".to_owned(), extensions, Duration::from_secs(5))]),
+            desk: Desk::new(now, wall.to_zoned(jiff::tz::TimeZone::UTC), plan),
+            rules: Arc::new(Rules { queues, ..rules }),
+            tickets: BTreeMap::new(),
+            keeping: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            promised: BTreeSet::new(),
+            steps: 0,
+            invited: callers.len(),
             agents: BTreeMap::new(),
             callers: Vec::new(),
             visits: BTreeMap::new(),
@@ -118,38 +184,55 @@ impl World {
         world
     }
 
+    /// The gateway drains at that moment, or ends.
+    #[must_use]
+    pub fn stopping(mut self, at: Duration, ends: bool) -> Self {
+        self.at(at, Event::Stops(ends));
+        self
+    }
+
     /// Lets everything happen until every call is over.
     pub fn run(mut self) -> Report {
         while let Some(at) = self.next_moment() {
             self.now = self.now.max(at);
-            self.pool.handle_timeout(self.now);
+            self.steps += 1;
             self.moment();
         }
         let left = self.visits.len() + self.phones.len();
         if left > 0 {
             self.fault("a call or a phone is left over");
         }
-        for (extension, state) in self.pool.states() {
+        for (extension, state) in self.desk.states() {
             if matches!(state, AgentState::Ringing | AgentState::Briefing | AgentState::Busy) {
                 self.fault(&format!("{extension} is {state:?} and no call is left"));
             }
         }
+        let callbacks = self.over.split_off(&self.invited);
         Report {
             records: self.over.into_values().collect(),
             faults: self.faults,
             served: self.served,
             longest_for_nobody: self.for_nobody,
-            agents: self.pool.states(),
+            agents: self.desk.states(),
+            figures: self.desk.figures().clone(),
+            counted: self.counted,
+            callbacks: callbacks.into_values().collect(),
+            promised: self.promised.len(),
+            owed: self.tickets.len(),
+            steps: self.steps,
         }
     }
 
     fn next_moment(&self) -> Option<Instant> {
         let event = self.events.peek().map(|Reverse((at, _))| *at);
         let timer = self.visits.values().filter_map(|v| v.call.poll_timeout()).map(|(at, _)| at).min();
-        event.into_iter().chain(timer).min()
+        event.into_iter().chain(timer).chain(self.desk.poll_timeout()).min()
     }
 
     fn moment(&mut self) {
+        if self.desk.poll_timeout().is_some_and(|at| at <= self.now) {
+            return self.desk(desk::Input::Timeout);
+        }
         let due = self.visits.iter().find_map(|(i, v)| {
             let (_, timer) = v.call.poll_timeout().filter(|(at, _)| *at <= self.now)?;
             Some((*i, timer))
@@ -160,13 +243,15 @@ impl World {
         let Some(Reverse((_, key))) = self.events.pop() else { return };
         match self.happenings.remove(&key) {
             Some(Event::Arrives(i)) => self.arrives(i),
-            Some(Event::Registers(extension)) => self.pool.registered(self.now, &extension),
-            Some(Event::Unregisters(extension)) => self.pool.unregistered(&extension),
+            Some(Event::Registers(extension)) => self.desk(desk::Input::Registered { extension }),
+            Some(Event::Unregisters(extension)) => self.desk(desk::Input::Unregistered { extension }),
             Some(Event::Feed(i, input)) => self.feed(i, input),
             Some(Event::FeedAgent(i, leg, input)) => self.feed_agent(i, leg, input),
             Some(Event::FeedLine(i, ticket, input)) => self.feed_line(i, ticket, input),
             Some(Event::CallerSpeaks(i, turn)) => self.caller_speaks(i, turn),
             Some(Event::Decoded(i, text)) => self.decoded(i, text),
+            Some(Event::ThirdLeaves(i, leg)) => self.third_leaves(i, leg),
+            Some(Event::Stops(ends)) => self.stops(ends),
             None => {}
         }
     }

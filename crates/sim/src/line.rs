@@ -7,7 +7,7 @@ use baton_call::{Leg, LineId};
 
 /// Which leg's line, and of which epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Ticket {
+pub(crate) struct Voicing {
     pub leg: Leg,
     pub epoch: u64,
 }

@@ -22,6 +22,12 @@ pub struct Caller {
     pub gives_up: Option<Duration>,
     /// Talks to an agent so long.
     pub talks: Duration,
+    /// Presses this key so long after having been put in line.
+    pub presses_in_line: Option<(Duration, char)>,
+    /// Picks up so long after being called back, if at all.
+    pub answers_callback: Option<Duration>,
+    /// Puts us on hold so long after the join, for so long.
+    pub holds: Option<(Duration, Duration)>,
 }
 
 impl Caller {
@@ -35,6 +41,9 @@ impl Caller {
             impatient: false,
             gives_up: None,
             talks: Duration::from_secs(60),
+            presses_in_line: None,
+            answers_callback: Some(Duration::from_secs(4)),
+            holds: None,
         }
     }
 }
@@ -59,6 +68,25 @@ pub enum Then {
     Presses(Vec<(Duration, char)>, Duration),
     /// Hangs up so long after the answer.
     HangsUp(Duration),
+    /// Is a mailbox: speaks on and on, and hears nothing.
+    Mailbox,
+    /// Does these things, each so long after the answer, and talks for so long.
+    Does(Vec<(Duration, Deed)>, Duration),
+}
+
+/// What an agent's phone can do beside keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// A key.
+    Presses(char),
+    /// Puts us on hold, or takes us back.
+    Holds(bool),
+    /// Sends a REFER to this user.
+    Refers(&'static str),
+    /// A supervisor comes in, on this agent's talk.
+    IsSupervised,
+    /// The phone vanishes: no BYE comes of it, only silence or a dead transport.
+    Vanishes,
 }
 
 /// One agent.
@@ -98,17 +126,34 @@ pub struct Between {
     pub crm_fails: f64,
     /// Part of case writes that are never answered.
     pub crm_silent: f64,
+    /// Part of numbers outside that answer.
+    pub outside_answers: f64,
 }
 
 impl Default for Between {
     fn default() -> Self {
-        Self { network: 5..40, loss: 0.0, voice: 20..200, ear: 500..900, crm: 10..80, crm_fails: 0.0, crm_silent: 0.0 }
+        Self {
+            network: 5..40,
+            loss: 0.0,
+            voice: 20..200,
+            ear: 500..900,
+            crm: 10..80,
+            crm_fails: 0.0,
+            crm_silent: 0.0,
+            outside_answers: 0.7,
+        }
     }
 }
 
 /// The one customer of this world.
 pub fn maria() -> ContactView {
-    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into() }
+    ContactView {
+        id: "c1".into(),
+        name: "Maria Gomez".into(),
+        orders: vec![order()],
+        matched_by: "caller_id".into(),
+        ..ContactView::default()
+    }
 }
 
 /// Her order.

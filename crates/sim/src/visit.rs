@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use baton_call::{Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Setup};
+use baton_agents::{self as desk, Want};
+use baton_call::{
+    Action, AgentGone, Call, CallerGone, Input, Leg, LineId, Released, Route, Setup, Supervision, Ticket,
+};
 use baton_intake::ActionResult;
 use rand::Rng;
 
-use crate::line::{Ticket, Voice};
-use crate::people::{self, Habit, Then};
+use crate::line::{Voice, Voicing};
+use crate::people::{self, Deed, Habit, Then};
 use crate::{Event, World};
 
 /// One call, its legs and its ear.
@@ -16,7 +19,17 @@ pub(crate) struct Visit {
     caller_up: bool,
     /// When the caller went, in their own place.
     left: Option<Instant>,
-    agent: Option<AgentLeg>,
+    agents: Vec<AgentLeg>,
+    /// The number of a third party's leg, and whether it was answered.
+    third: Option<(u64, bool)>,
+    supervised: bool,
+    holding: bool,
+    /// Waits in this queue, since then.
+    pub in_line: Option<(String, Instant)>,
+    /// It keeps the promise of this ticket.
+    pub ticket: Option<String>,
+    /// The promise is to be kept another time.
+    pub again: Option<(Ticket, Instant)>,
     legs: u64,
     ear_open: bool,
     /// Escalations so far.
@@ -26,7 +39,39 @@ pub(crate) struct Visit {
     turn: u64,
     caller_voice: Voice,
     agent_voice: Voice,
-    talked: bool,
+}
+
+impl Visit {
+    fn new(call: Call, says: Vec<String>) -> Self {
+        Self {
+            call,
+            caller_up: true,
+            left: None,
+            agents: Vec::new(),
+            third: None,
+            supervised: false,
+            holding: false,
+            in_line: None,
+            ticket: None,
+            again: None,
+            legs: 0,
+            ear_open: false,
+            cases: 0,
+            says: says.into_iter(),
+            turn: 0,
+            caller_voice: Voice::default(),
+            agent_voice: Voice::default(),
+        }
+    }
+
+    /// A call that keeps a promise: it waits for agents from its beginning, and its caller was not called yet.
+    pub fn callback(call: Call, ticket: String) -> Self {
+        Self { caller_up: false, ticket: Some(ticket), ..Self::new(call, Vec::new()) }
+    }
+
+    fn answered(&self) -> Option<&AgentLeg> {
+        self.agents.iter().find(|a| a.answered)
+    }
 }
 
 struct AgentLeg {
@@ -48,20 +93,8 @@ impl World {
             flow: self.flow.clone(),
         };
         let wall = jiff::Timestamp::from_millisecond(1_780_000_000_000 + since).unwrap_or_default();
-        let visit = Visit {
-            call: Call::new(self.now, wall, setup),
-            caller_up: true,
-            left: None,
-            agent: None,
-            legs: 0,
-            ear_open: false,
-            cases: 0,
-            says: caller.says.into_iter(),
-            turn: 0,
-            caller_voice: Voice::default(),
-            agent_voice: Voice::default(),
-            talked: false,
-        };
+        let call = Call::with_rules(self.now, wall, setup, self.rules.clone());
+        let visit = Visit::new(call, caller.says);
         self.visits.insert(i, visit);
         if let Some(gives_up) = caller.gives_up {
             self.caller_leaves(i, gives_up);
@@ -79,8 +112,10 @@ impl World {
     pub(crate) fn feed(&mut self, i: usize, input: Input) {
         let Some(visit) = self.visits.get_mut(&i) else {
             // The call is over: who is offered to it goes back, as the gateway does.
-            if let Input::AgentOffered { extension } = input {
-                self.pool.released(self.now, &extension, false);
+            if let Input::AgentsOffered { agents } = input {
+                for agent in agents {
+                    self.release(agent.extension, Released::NotNeeded);
+                }
             }
             return;
         };
@@ -93,36 +128,49 @@ impl World {
             self.after(10, Event::Feed(i, stats(Leg::Caller)));
         }
         let Some(visit) = self.visits.get_mut(&i) else { return };
+        match &input {
+            // A third party's leg that is closed brings nothing more.
+            Input::LegRinging { leg: Leg::Third } if visit.third.is_none_or(|t| t.1) => return,
+            Input::LegAnswered { leg: Leg::Third } if visit.third.is_none_or(|t| t.1) => return,
+            Input::LegFailed { leg: Leg::Third, .. } if visit.third.is_none_or(|t| t.1) => return,
+            Input::LegAnswered { leg: Leg::Third } => visit.third = visit.third.map(|(id, _)| (id, true)),
+            Input::LegFailed { leg: Leg::Third, .. } => {
+                visit.third = None;
+                self.after(10, Event::Feed(i, stats(Leg::Third)));
+            }
+            Input::SupervisorJoins { .. } if visit.supervised => return,
+            Input::SupervisorJoins { .. } => visit.supervised = true,
+            _ => {}
+        }
+        let Some(visit) = self.visits.get_mut(&i) else { return };
         visit.call.handle(self.now, input);
         self.drain(i);
     }
 
     pub(crate) fn feed_agent(&mut self, i: usize, leg: u64, input: Input) {
         let Some(visit) = self.visits.get_mut(&i) else { return };
-        let Some(agent) = visit.agent.as_mut().filter(|a| a.id == leg) else { return };
+        let Some(agent) = visit.agents.iter_mut().find(|a| a.id == leg) else { return };
         match input {
-            Input::AgentAnswered => {
+            Input::AgentAnswered { extension } => {
                 agent.answered = true;
-                let (extension, then) = (agent.extension.clone(), agent.then.take());
-                self.pool.answered(&extension);
-                self.served.entry(extension).or_default().0 += 1;
-                self.feed(i, Input::AgentAnswered);
+                let then = agent.then.take();
+                self.desk(desk::Input::Answered { extension: extension.clone() });
+                self.served.entry(extension.clone()).or_default().0 += 1;
+                self.feed(i, Input::AgentAnswered { extension });
                 self.after_answer(i, leg, then);
             }
             Input::AgentFailed { .. } | Input::AgentGone { .. } => {
-                self.agent_leg_over(i);
+                let extension = agent.extension.clone();
+                self.agent_leg_over(i, &extension);
                 self.feed(i, input);
             }
             input => self.feed(i, input),
         }
     }
 
-    pub(crate) fn feed_line(&mut self, i: usize, ticket: Ticket, input: Input) {
+    pub(crate) fn feed_line(&mut self, i: usize, ticket: Voicing, input: Input) {
         let Some(visit) = self.visits.get_mut(&i) else { return };
-        let voice = match ticket.leg {
-            Leg::Caller => &mut visit.caller_voice,
-            Leg::Agent => &mut visit.agent_voice,
-        };
+        let voice = if ticket.leg == Leg::Caller { &mut visit.caller_voice } else { &mut visit.agent_voice };
         if voice.epoch != ticket.epoch {
             return;
         }
@@ -177,6 +225,22 @@ impl World {
                     self.push(self.now + after, Event::FeedAgent(i, leg, pressed));
                 }
             }
+            Some(Then::Does(deeds, _)) => {
+                for (after, deed) in deeds {
+                    let input = match deed {
+                        Deed::Presses(digit) => Input::Digit { leg: Leg::Agent, digit },
+                        Deed::Holds(on) => Input::Hold { leg: Leg::Agent, on },
+                        Deed::Refers(to) => Input::Refer { leg: Leg::Agent, to: to.to_owned() },
+                        Deed::IsSupervised => {
+                            let mode = Supervision::Whisper;
+                            Input::SupervisorJoins { extension: "9001".into(), mode }
+                        }
+                        Deed::Vanishes => Input::AgentGone { cause: AgentGone::Fault },
+                    };
+                    self.push(self.now + after, Event::FeedAgent(i, leg, input));
+                }
+            }
+            Some(Then::Mailbox) => self.after(120, Event::FeedAgent(i, leg, Input::AgentVoice { on: true })),
             Some(Then::Listens(_)) | None => {}
         }
     }
@@ -187,17 +251,34 @@ impl World {
         self.push(self.now + after + Duration::from_millis(ms), Event::FeedAgent(i, leg, gone));
     }
 
-    fn drain(&mut self, i: usize) {
+    /// Somebody at a number outside hangs up.
+    pub(crate) fn third_leaves(&mut self, i: usize, leg: u64) {
+        let Some(visit) = self.visits.get_mut(&i).filter(|v| v.third == Some((leg, true))) else { return };
+        visit.third = None;
+        self.after(10, Event::Feed(i, stats(Leg::Third)));
+        self.feed(i, Input::LegGone { leg: Leg::Third });
+    }
+
+    pub(crate) fn drain(&mut self, i: usize) {
         while let Some(action) = self.visits.get_mut(&i).and_then(|v| v.call.poll_action()) {
             self.act(i, action);
         }
         if self.visits.get(&i).is_some_and(|v| v.call.is_over())
             && let Some(visit) = self.visits.remove(&i)
         {
-            if visit.agent.is_some() || visit.caller_up {
+            if !visit.agents.is_empty() || visit.caller_up || visit.third.is_some() || visit.supervised {
                 self.fault("a leg outlives its call");
             }
+            if visit.in_line.is_some() {
+                self.fault("a caller who is gone stands in line");
+            }
             self.over.insert(i, visit.call.record().clone());
+            if let Some(ticket) = visit.ticket {
+                self.keeping.remove(&ticket);
+            }
+            if let Some((ticket, since)) = visit.again {
+                self.put_in_line(ticket, since);
+            }
         }
     }
 
@@ -223,10 +304,7 @@ impl World {
             }
             Action::PlayBriefing { line, text } => self.speak(i, Leg::Agent, line, text.len()),
             Action::StopSpeech { leg } => {
-                let voice = match leg {
-                    Leg::Caller => &mut visit.caller_voice,
-                    Leg::Agent => &mut visit.agent_voice,
-                };
+                let voice = if leg == Leg::Caller { &mut visit.caller_voice } else { &mut visit.agent_voice };
                 for line in voice.stop() {
                     self.after(20, Event::Feed(i, Input::LineEnded { line, completed: false }));
                 }
@@ -241,26 +319,42 @@ impl World {
                 visit.cases += 1;
                 self.write_case(i);
             }
-            Action::FindAgent { queue, not } => {
-                let found = match self.pool.reserve(self.now, &queue, &not) {
-                    Some(extension) => Input::AgentOffered { extension },
-                    None => Input::NoAgent,
-                };
-                let ms = self.rng.random_range(1..40);
-                self.after(ms, Event::Feed(i, found));
+            Action::FindAgent { queue, not, since, priority, needs } => {
+                let who = self.waiter(i);
+                self.find(i, Want { who, queue, not, since, priority, needs });
             }
+            Action::LeaveQueue { why } => self.leave(i, why),
+            Action::KeepPlace { ticket, since } => self.promise(i, *ticket, since),
             Action::RingAgent { extension, .. } => self.ring(i, extension),
-            Action::CancelAgent | Action::HangUp { leg: Leg::Agent, .. } => self.agent_leg_over(i),
-            Action::Bridge => self.bridge(i),
-            Action::ReleaseAgent { extension } => {
-                let talked = std::mem::take(&mut visit.talked);
-                self.pool.released(self.now, &extension, talked);
+            Action::CancelAgent { extension, .. } => self.agent_leg_over(i, &extension),
+            Action::HangUp { leg: Leg::Agent, .. } => {
+                let up = visit.answered().map(|a| a.extension.clone());
+                match up {
+                    Some(extension) => self.agent_leg_over(i, &extension),
+                    None => self.fault("BYE to an agent who is not there"),
+                }
             }
+            Action::HangUp { leg: Leg::Third, .. } => {
+                visit.third = None;
+                self.after(10, Event::Feed(i, stats(Leg::Third)));
+            }
+            Action::HangUp { leg: Leg::Supervisor, .. } => {
+                visit.supervised = false;
+                self.after(10, Event::Feed(i, stats(Leg::Supervisor)));
+            }
+            Action::Dial { leg, to, .. } => self.dial(i, leg, &to),
+            Action::AgentTalking { extension } => self.talks(i, &extension),
+            Action::Bridge => self.bridge(i),
+            Action::Mix { routes } => self.mixed(i, &routes),
+            Action::ReleaseAgent { extension, how } => self.release(extension, how),
             Action::HangUp { leg: Leg::Caller, .. } => {
                 visit.caller_up = false;
                 self.after(10, Event::Feed(i, stats(Leg::Caller)));
             }
             Action::HoldMusic { .. }
+            | Action::Ringback { .. }
+            | Action::AnswerRefer { .. }
+            | Action::ReferProgress { .. }
             | Action::PrepareBriefing { .. }
             | Action::Unbridge
             | Action::SaveRecord
@@ -271,15 +365,12 @@ impl World {
     fn speak(&mut self, i: usize, leg: Leg, line: LineId, chars: usize) {
         let ready = match leg {
             Leg::Caller => self.rng.random_range(self.between.voice.clone()),
-            Leg::Agent => 10, // prepared while the phone rang
+            _ => 10, // prepared while the phone rang
         };
         let Some(visit) = self.visits.get_mut(&i) else { return };
-        let voice = match leg {
-            Leg::Caller => &mut visit.caller_voice,
-            Leg::Agent => &mut visit.agent_voice,
-        };
+        let voice = if leg == Leg::Caller { &mut visit.caller_voice } else { &mut visit.agent_voice };
         let (start, end) = voice.say(self.now, ready, line, chars);
-        let ticket = Ticket { leg, epoch: voice.epoch };
+        let ticket = Voicing { leg, epoch: voice.epoch };
         self.push(start, Event::FeedLine(i, ticket, Input::LineStarted { line, at: start }));
         self.push(end, Event::FeedLine(i, ticket, Input::LineEnded { line, completed: true }));
     }
@@ -310,25 +401,78 @@ impl World {
             Some(Habit::PicksUp(_, then)) => Some(then.clone()),
             _ => None,
         };
-        visit.agent = Some(AgentLeg { id, extension, answered: false, then });
+        visit.agents.push(AgentLeg { id, extension: extension.clone(), answered: false, then });
         let there = invite + reply;
+        let rings = Input::AgentRinging { extension: extension.clone() };
         match habit {
-            Some(Habit::Refuses(code)) => self.after(there, Event::FeedAgent(i, id, Input::AgentFailed { code })),
-            Some(Habit::Ignores) => self.after(there, Event::FeedAgent(i, id, Input::AgentRinging)),
-            Some(Habit::PicksUp(after, _)) => {
-                self.after(there, Event::FeedAgent(i, id, Input::AgentRinging));
-                let answered = self.now + Duration::from_millis(there) + after;
-                self.push(answered, Event::FeedAgent(i, id, Input::AgentAnswered));
+            Some(Habit::Refuses(code)) => {
+                self.after(there, Event::FeedAgent(i, id, Input::AgentFailed { extension, code }));
             }
-            None => self.after(there, Event::FeedAgent(i, id, Input::AgentFailed { code: 480 })),
+            Some(Habit::Ignores) => self.after(there, Event::FeedAgent(i, id, rings)),
+            Some(Habit::PicksUp(after, _)) => {
+                self.after(there, Event::FeedAgent(i, id, rings));
+                let answered = self.now + Duration::from_millis(there) + after;
+                self.push(answered, Event::FeedAgent(i, id, Input::AgentAnswered { extension }));
+            }
+            None => self.after(there, Event::FeedAgent(i, id, Input::AgentFailed { extension, code: 480 })),
+        }
+    }
+
+    /// A number outside is called: the caller's own, or a third party's.
+    fn dial(&mut self, i: usize, leg: Leg, _to: &str) {
+        let there = self.network() + self.network();
+        if leg == Leg::Caller {
+            let answer = self.callers[i].answers_callback;
+            let Some(visit) = self.visits.get_mut(&i) else { return };
+            visit.caller_up = true;
+            match answer {
+                Some(after) => {
+                    let at = self.now + Duration::from_millis(there) + after;
+                    self.push(at, Event::Feed(i, Input::LegAnswered { leg }));
+                }
+                None => self.after(there, Event::Feed(i, Input::LegRinging { leg })),
+            }
+            return;
+        }
+        let (answers, after) = (self.rng.random_bool(self.between.outside_answers), self.rng.random_range(500..25_000));
+        let talks = self.rng.random_range(1_000..60_000);
+        let Some(visit) = self.visits.get_mut(&i) else { return };
+        visit.legs += 1;
+        let id = visit.legs;
+        visit.third = Some((id, false));
+        self.after(there, Event::Feed(i, Input::LegRinging { leg }));
+        if answers {
+            self.after(there + after, Event::Feed(i, Input::LegAnswered { leg }));
+            self.after(there + after + talks, Event::ThirdLeaves(i, id));
+        } else if after < 12_000 {
+            self.after(there + after, Event::Feed(i, Input::LegFailed { leg, code: 486 }));
+        }
+    }
+
+    /// Others than caller and agent take part.
+    fn mixed(&mut self, i: usize, routes: &[Route]) {
+        let Some(visit) = self.visits.get(&i) else { return };
+        let up = |leg: Leg| match leg {
+            Leg::Caller => visit.caller_up,
+            Leg::Agent => visit.answered().is_some(),
+            Leg::Third => visit.third.is_some_and(|(_, answered)| answered),
+            Leg::Supervisor => visit.supervised,
+        };
+        if !routes.iter().all(|r| up(r.from) && up(r.to)) {
+            self.fault(&format!("mixed with nobody: {routes:?}"));
+        }
+        if routes.iter().any(|r| (r.from, r.to) == (Leg::Supervisor, Leg::Caller)) {
+            self.fault("a whisper reaches the caller");
         }
     }
 
     /// The phone is free again; what was being said there is cut.
-    fn agent_leg_over(&mut self, i: usize) {
+    fn agent_leg_over(&mut self, i: usize, extension: &str) {
         let Some(visit) = self.visits.get_mut(&i) else { return };
-        let Some(agent) = visit.agent.take() else { return };
-        let cut = visit.agent_voice.stop();
+        let Some(at) = visit.agents.iter().position(|a| a.extension == extension) else { return };
+        let agent = visit.agents.remove(at);
+        visit.holding = false;
+        let cut = if agent.answered { visit.agent_voice.stop() } else { Vec::new() };
         if let Some(left) = visit.left {
             self.for_nobody = self.for_nobody.max(self.now.saturating_duration_since(left));
         }
@@ -340,27 +484,33 @@ impl World {
     }
 
     fn bridge(&mut self, i: usize) {
-        let Some(visit) = self.visits.get_mut(&i) else { return };
-        let Some(agent) = visit.agent.as_ref().filter(|a| a.answered) else {
-            return self.fault("joined with nobody");
-        };
+        let Some(visit) = self.visits.get(&i) else { return };
         let crm = visit.call.record().crm.clone();
-        let (leg, extension, ear_open, caller_up) =
-            (agent.id, agent.extension.clone(), visit.ear_open, visit.caller_up);
-        visit.talked = true;
-        if ear_open || !caller_up || crm.is_none_or(|c| c.policy.is_none()) {
-            self.fault("joined with an open ear, without a caller, or before the record");
+        let (ear_open, together) = (visit.ear_open, visit.caller_up && visit.answered().is_some());
+        if ear_open || !together || crm.is_none_or(|c| c.policy.is_none()) {
+            self.fault("joined with an open ear, with nobody, or before the record");
         }
-        self.pool.talking(&extension);
-        let habit =
-            self.agents.get(&extension).and_then(|(a, rung)| a.habits.get((rung - 1) % a.habits.len()).cloned());
-        self.served.entry(extension).or_default().1 += 1;
         for from in [Leg::Agent, Leg::Caller] {
             let at = self.now + Duration::from_millis(self.rng.random_range(5..40));
             self.push(at, Event::Feed(i, Input::BridgeAudio { from, at }));
         }
+    }
+
+    /// The agent has the caller: from now on both do what they do in a talk.
+    fn talks(&mut self, i: usize, extension: &str) {
+        let leg = self.visits.get(&i).and_then(Visit::answered).filter(|a| a.extension == extension).map(|a| a.id);
+        let Some(leg) = leg else { return self.fault("an agent talks who is not there") };
+        self.served(i, extension);
+        let habits = self.agents.get(extension).map(|(a, rung)| (&a.habits, rung - 1));
+        let habit = habits.and_then(|(h, rung)| h.get(rung % h.len()).cloned());
+        self.served.entry(extension.to_owned()).or_default().1 += 1;
+        if let Some((after, long)) = self.callers[i].holds {
+            for (at, on) in [(after, true), (after + long, false)] {
+                self.push(self.now + at, Event::Feed(i, Input::Hold { leg: Leg::Caller, on }));
+            }
+        }
         self.caller_leaves(i, self.callers[i].talks);
-        if let Some(Habit::PicksUp(_, Then::Listens(talks) | Then::Presses(_, talks))) = habit {
+        if let Some(Habit::PicksUp(_, Then::Listens(talks) | Then::Presses(_, talks) | Then::Does(_, talks))) = habit {
             self.agent_leaves(i, leg, talks);
         }
     }

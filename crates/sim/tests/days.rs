@@ -51,7 +51,8 @@ fn check(record: &CallRecord, seed: u64) {
     assert!(record.disposition.as_ref().is_some_and(|d| !d.is_empty()), "no disposition: {id}");
     assert!(record.ended_at.unwrap() >= record.started_at && record.termination.is_some(), "no end: {id}");
     assert_eq!(record.media.first().map(|m| m.leg), Some("caller"), "no media figures: {id}");
-    if let Some(joined) = record.bridged_at {
+    // Whom an agent has passed on is joined more than once; the fields are those of the last time.
+    if let Some(joined) = record.bridged_at.filter(|_| record.passed_on.is_empty() && record.given_back.is_empty()) {
         let crm = record.crm.as_ref().unwrap();
         let acknowledged = crm.acknowledged_at.is_some_and(|at| at <= joined);
         assert!(acknowledged || crm.policy == Some(Policy::Proceeded), "joined before the record: {id}");
@@ -143,21 +144,28 @@ fn the_record_comes_first_whenever_it_comes() {
     assert!(acknowledged > 20 && proceeded > 20 && given_back > 20, "{acknowledged} {proceeded} {given_back}");
 }
 
-/// Three callers at once, one agent: one is served, the others are told and leave a number; the next caller is served again.
+/// Three callers at once, one agent: they wait in line and are served one after the other; one would rather be called, keeps
+/// the place, and is.
 #[test]
 fn callers_compete_for_one_agent() {
     let talks = Habit::PicksUp(s(3), Then::Listens(s(10)));
     let agents = vec![Agent::who("1001", &[talks])];
-    let callers = vec![wants_a_person(s(0)), wants_a_person(ms(10)), wants_a_person(ms(20)), wants_a_person(s(120))];
+    let called = Caller { presses_in_line: Some((s(9), '1')), ..wants_a_person(ms(10)) };
+    let callers = vec![wants_a_person(s(0)), called, wants_a_person(ms(20)), wants_a_person(s(120))];
     let report = World::new(7, flow("wait"), Between::default(), agents, callers).run();
     assert_eq!(report.faults, Vec::<String>::new());
     report.records.iter().for_each(|r| check(r, 7));
     let joined: Vec<bool> = report.records.iter().map(|r| r.bridged_at.is_some()).collect();
-    assert_eq!(joined.iter().filter(|j| **j).count(), 2, "{joined:?}");
-    assert!(joined[3], "the agent is there again after the wrap-up");
-    let callbacks = report.records.iter().filter(|r| r.disposition.as_deref() == Some("CALLBACK")).count();
-    assert_eq!(callbacks, 2);
-    assert_eq!(report.served["1001"], (2, 2));
+    assert_eq!(joined, [true, false, true, true]);
+    assert_eq!(report.records[1].disposition.as_deref(), Some("CALLBACK"));
+    let [callback] = report.callbacks.as_slice() else { panic!("{:?}", report.callbacks) };
+    assert_eq!(callback.callback.as_ref().unwrap().of.as_deref(), Some("sim-1"));
+    assert_eq!(callback.disposition.as_deref(), Some("ESC-PERSON"));
+    assert!(callback.bridged_at.is_some() && callback.crm.as_ref().unwrap().policy == Some(Policy::Acknowledged));
+    assert_eq!(report.served["1001"], (4, 4));
+    assert_eq!(report.owed, 0);
+    let figures = &report.figures.queues["support"];
+    assert_eq!((figures.offered, figures.answered, figures.callbacks, figures.called_back), (4, 3, 1, 1));
 }
 
 fn a_day(seed: u64) -> (Report, usize) {
@@ -218,7 +226,7 @@ fn days_with_three_hundred_callers_and_ten_agents() {
         assert!(report.longest_for_nobody <= ms(200), "seed {seed}: {:?}", report.longest_for_nobody);
         report.records.iter().for_each(|r| check(r, seed));
         // The records and the phones count the same.
-        let joined = report.records.iter().filter(|r| r.bridged_at.is_some()).count();
+        let joined = report.records.iter().chain(&report.callbacks).filter(|r| r.bridged_at.is_some()).count();
         let served: u32 = report.served.values().map(|(_, joined)| joined).sum();
         assert_eq!(joined as u32, served, "seed {seed}");
         assert!(joined > 40, "seed {seed}: only {joined} were joined");

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::auth::Ha1;
 use crate::defence::Defence;
 use crate::details::{CallDetails, ReferId, ReferStep, ReferTarget};
+use crate::hep::HepConfig;
 use crate::tls::TlsFiles;
 use crate::trunk::TrunkConfig;
 
@@ -128,6 +129,8 @@ pub struct Limits {
     pub tcp_patience: Duration,
     /// How long a connection may be silent.
     pub tcp_idle: Duration,
+    /// Calls whose SIP messages are kept for `SipHandle::ladder`, the latest; 0 keeps none.
+    pub traced_calls: usize,
     /// Events that may wait for the house before new calls are refused.
     pub events: usize,
 }
@@ -145,6 +148,7 @@ impl Default for Limits {
             connections_per_peer: 200,
             tcp_patience: Duration::from_secs(20),
             tcp_idle: Duration::from_secs(3_900),
+            traced_calls: 2_000,
             events: 4_096,
         }
     }
@@ -169,6 +173,8 @@ pub struct SipConfig {
     pub sha256: bool,
     /// The session interval we ask for where the peer does not (RFC 4028), 90 s or more; `None` leaves it to the peer.
     pub session_expires: Option<Duration>,
+    /// Where copies of all SIP messages go, for a capture server as Homer; `None` for nowhere.
+    pub hep: Option<HepConfig>,
     /// Users that are answered (DIDs, names); all others get 404. `*` answers any.
     pub numbers: Vec<String>,
     /// Bounds.
@@ -207,6 +213,7 @@ impl Default for SipConfig {
             user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
             extensions: Vec::new(),
             sha256: true,
+            hep: None,
             session_expires: Some(Duration::from_secs(1_800)),
             numbers: Vec::new(),
             limits: Limits::default(),

@@ -160,9 +160,9 @@ pub(crate) fn of_invite(headers: &Headers) -> CallDetails {
     CallDetails {
         asserted: values(&HeaderName::PAssertedIdentity).iter().filter_map(|v| named_party(v)).collect(),
         anonymous: withheld || from.host == "anonymous.invalid" || from.user.eq_ignore_ascii_case("anonymous"),
-        diversions: values(&wire::named("Diversion")).iter().filter_map(|v| diversion(v)).collect(),
+        diversions: values(&wire::other("Diversion")).iter().filter_map(|v| diversion(v)).collect(),
         history: history(values(&HeaderName::HistoryInfo)),
-        user_to_user: values(&wire::named("User-to-User")).iter().filter_map(|v| user_to_user(v)).collect(),
+        user_to_user: values(&wire::other("User-to-User")).iter().filter_map(|v| user_to_user(v)).collect(),
         referred_by: headers.value(&HeaderName::ReferredBy).and_then(|v| named_party(&v)),
         replaces: None,
         trunk: None,

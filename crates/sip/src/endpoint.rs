@@ -9,12 +9,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::api::{ContactView, LegId, SipCommand, SipConfig, SipEvent, Transport};
 use crate::core::{Core, CoreCounters, Sizes};
 use crate::dns::Dns;
 use crate::flow::Listener;
+use crate::hep::{Exporter, HepConfig};
+use crate::ladder::{Ladders, TraceStep};
 use crate::owner::{Order, Owner};
 use crate::sockets;
 use crate::stream::Kit;
@@ -78,6 +80,7 @@ pub struct SipHandle {
     commands: mpsc::Sender<Order>,
     shared: Arc<Shared>,
     kit: Arc<Kit>,
+    ladders: Ladders,
 }
 
 /// What the owner and the sockets show to the house.
@@ -165,6 +168,12 @@ impl SipHandle {
         contacts.get(ext).cloned().unwrap_or_default()
     }
 
+    /// The SIP messages of a leg, in order of time: while it lives, and as long as it is among the latest `traced_calls`. Empty
+    /// for any other. `ladder::draw` makes a picture of them.
+    pub fn ladder(&self, leg: LegId) -> Vec<TraceStep> {
+        self.ladders.of_leg(leg)
+    }
+
     /// While on, new calls and OPTIONS get 503; live calls go on.
     pub fn drain(&self, on: bool) {
         self.shared.draining.store(on, Ordering::Relaxed);
@@ -236,10 +245,24 @@ pub async fn start(mut config: SipConfig) -> Result<(SipHandle, mpsc::Receiver<S
         tls,
         dns: Dns::new(config.dns),
         ws_origins: config.ws_origins.clone(),
+        hep: config.hep.clone().and_then(start_hep),
         arrivals: arrivals_in,
     });
     let core = Core::new(Instant::now(), config, listeners, rand::random());
+    let ladders = core.ladders();
     let owner = Owner::new(core, bound, Arc::clone(&kit), events, Arc::clone(&shared), tasks);
     tokio::spawn(owner.run(arrivals, commands));
-    Ok((SipHandle { commands: commands_in, shared, kit }, events_out))
+    Ok((SipHandle { commands: commands_in, shared, kit, ladders }, events_out))
+}
+
+/// A capture server that cannot be used is no reason not to take calls.
+fn start_hep(config: HepConfig) -> Option<Exporter> {
+    let to = config.to;
+    match Exporter::start(config) {
+        Ok(exporter) => Some(exporter),
+        Err(error) => {
+            warn!(%to, %error, "no copies for the capture server");
+            None
+        }
+    }
 }

@@ -167,7 +167,10 @@ impl Owner {
 
     fn arrive(&mut self, now: Instant, arrival: Arrival) {
         match arrival {
-            Arrival::Message(flow, bytes) => self.core.receive(now, flow, bytes),
+            Arrival::Message(flow, bytes) => {
+                self.copy(&flow, false, &bytes);
+                self.core.receive(now, flow, bytes);
+            }
             Arrival::Ping(id, answer) => {
                 if let Some(connection) = self.connections.get(&id) {
                     connection.send(answer);
@@ -236,6 +239,7 @@ impl Owner {
             match output {
                 CoreOutput::Send { flow, bytes } => {
                     trace!(to = %flow.remote, transport = %flow.transport, message = %wire::masked(&bytes), "sent");
+                    self.copy(&flow, true, &bytes);
                     match flow.transport {
                         Transport::Udp => self.send_udp(now, flow, &bytes),
                         _ => self.send_stream(now, flow, bytes),
@@ -245,6 +249,13 @@ impl Owner {
                 CoreOutput::Alias(id, addr) => self.alias(id, addr),
                 CoreOutput::LookUp(place) => self.look_up(place),
             }
+        }
+    }
+
+    /// For the capture server, if there is one.
+    fn copy(&self, flow: &Flow, sent: bool, bytes: &Bytes) {
+        if let Some(hep) = &self.kit.hep {
+            hep.copy(flow, sent, bytes);
         }
     }
 

@@ -212,16 +212,17 @@ pub fn read_answer(answer: &str, offered: &[Codec]) -> Result<Remote, SdpError> 
 
 /// The same description under another session id and version.
 pub(crate) fn with_session(sdp: &str, session: SessionId) -> String {
-    let lines = sdp.split_inclusive('\n').map(|line| {
-        let mut fields = line.splitn(4, ' ');
-        match (fields.next(), fields.next(), fields.next(), fields.next()) {
-            (Some(user), Some(_), Some(_), Some(rest)) if user.starts_with("o=") => {
-                format!("{user} {} {} {rest}", session.id, session.version)
-            }
-            _ => line.to_owned(),
-        }
+    let start = if sdp.starts_with("o=") { Some(0) } else { sdp.find("\no=").map(|i| i + 1) };
+    let origin = start.and_then(|start| {
+        let line = sdp.get(start..)?.split('\n').next()?;
+        let (user, rest) = line.split_once(' ')?;
+        let (_, rest) = rest.split_once(' ')?;
+        let (_, rest) = rest.split_once(' ')?;
+        Some((start, line.len(), user, rest))
     });
-    lines.collect()
+    let Some((start, length, user, rest)) = origin else { return sdp.to_owned() };
+    let (before, after) = (sdp.get(..start).unwrap_or_default(), sdp.get(start + length..).unwrap_or_default());
+    format!("{before}{user} {} {} {rest}{after}", session.id, session.version)
 }
 
 /// The same description, all its streams in another direction.

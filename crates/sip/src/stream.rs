@@ -20,6 +20,7 @@ use crate::defence::{Defence, Pace};
 use crate::dns::Dns;
 use crate::flow::{ConnectionId, Flow};
 use crate::guard::{Frame, Framer};
+use crate::hep::Exporter;
 use crate::owner::Arrival;
 use crate::tls::Tls;
 use crate::websocket;
@@ -39,6 +40,8 @@ pub(crate) struct Kit {
     pub tls: Option<Tls>,
     pub dns: Dns,
     pub ws_origins: Vec<String>,
+    /// Gets a copy of every message.
+    pub hep: Option<Exporter>,
     pub arrivals: mpsc::Sender<Arrival>,
 }
 

@@ -33,6 +33,11 @@ impl<T> TimerQueue<T> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
+    /// The earliest deadline.
+    pub fn first(&self) -> Option<(Instant, &T)> {
+        self.heap.peek().map(|Reverse(entry)| (entry.at, &entry.what))
+    }
+
     /// Takes the earliest deadline that is due at `now`, with the moment it was set for.
     pub fn due(&mut self, now: Instant) -> Option<(Instant, T)> {
         if self.next()? > now {

@@ -28,6 +28,13 @@ pub(crate) fn parse(bytes: Bytes) -> Result<Message, String> {
     parse_datagram(bytes, &limits).map_err(|e| e.to_string())
 }
 
+/// A message as it goes out.
+pub(crate) fn bytes_of(message: &Message) -> Bytes {
+    let mut out = Vec::with_capacity(1_024);
+    message.write_to(&mut out);
+    Bytes::from(out)
+}
+
 /// A header's value as text, unfolded; the first where there are several.
 pub(crate) fn text(headers: &Headers, name: &HeaderName) -> Option<String> {
     headers.value(name).map(|v| String::from_utf8_lossy(&v).into_owned())
@@ -51,11 +58,58 @@ pub(crate) fn named(name: &str) -> HeaderName {
     HeaderName::parse(&Bytes::copy_from_slice(name.as_bytes()))
 }
 
+/// One that is known to have none.
+pub(crate) fn other(name: &'static str) -> HeaderName {
+    HeaderName::Other(Bytes::from_static(name.as_bytes()))
+}
+
 /// The tag of From or To.
 pub(crate) fn tag(headers: &Headers, name: &HeaderName) -> Option<String> {
     let value = headers.value(name)?;
+    if let Some(tag) = plain_tag(&value) {
+        return tag.map(|t| String::from_utf8_lossy(t).into_owned());
+    }
     let address = Address::parse(&value, "address").ok()?;
     address.tag().map(|t| String::from_utf8_lossy(t).into_owned())
+}
+
+/// The tag of `… <uri>;tag=x` as nearly everybody writes it, without reading the rest; `None` where that takes a parser.
+fn plain_tag(value: &[u8]) -> Option<Option<&[u8]>> {
+    let after = value.iter().rposition(|b| *b == b'>')? + 1;
+    let params = value.get(after..)?;
+    let token = |b: &u8| b.is_ascii_alphanumeric() || b"-.!%*_+`'~;=".contains(b);
+    if !params.iter().all(token) {
+        return None;
+    }
+    let mut tags = params.split(|b| *b == b';').filter_map(|p| {
+        let (name, tag) = p.split_at_checked(4)?;
+        name.eq_ignore_ascii_case(b"tag=").then_some(tag)
+    });
+    let tag = tags.next();
+    if tags.next().is_some() { None } else { Some(tag) }
+}
+
+/// Sent-by and branch of a top Via written as nearly everybody writes it, without reading the rest; `None` where that takes a
+/// parser.
+pub(crate) fn plain_via(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let hop = value.split(|b| *b == b',').next()?;
+    if hop.contains(&b'"') {
+        return None;
+    }
+    let mut parts = hop.split(|b| *b == b';');
+    let head = parts.next()?.strip_prefix(b"SIP/2.0/")?;
+    let space = head.iter().position(|b| *b == b' ')?;
+    let sent_by = head.get(space + 1..)?;
+    // An IPv6 address has several spellings.
+    if sent_by.is_empty() || !sent_by.iter().all(|b| b.is_ascii_graphic() && *b != b'[') {
+        return None;
+    }
+    let mut branches = parts.filter_map(|p| {
+        let (name, branch) = p.split_at_checked(7)?;
+        name.eq_ignore_ascii_case(b"branch=").then_some(branch)
+    });
+    let branch = branches.next().filter(|b| b.iter().all(u8::is_ascii_graphic))?;
+    if branches.next().is_some() { None } else { Some((sent_by, branch)) }
 }
 
 /// CSeq, where it can be read.
@@ -317,7 +371,7 @@ pub(crate) fn salvage(bytes: &[u8], code: u16, tag: &str, source: Flow) -> Optio
     stamp_via(&mut request, source.remote);
     let mut response = answer(&request, code, None, Some(tag), "Baton")?;
     finish(&mut response.headers, None);
-    Some((reply_flow(&request.headers, source), Message::Response(response).to_bytes()))
+    Some((reply_flow(&request.headers, source), bytes_of(&Message::Response(response))))
 }
 
 /// Whole messages for the trace log: what proves a password and what decrypts the call is masked.
@@ -442,6 +496,42 @@ mod tests {
             stamp_via(&mut r, flow().remote);
             assert_eq!(text(&r.headers, &HeaderName::Via).unwrap(), stamped);
             assert_eq!(reply_flow(&r.headers, flow()).remote.port(), port);
+        }
+    }
+
+    #[test]
+    fn the_short_ways_say_what_the_parser_says() {
+        for value in [
+            "<sip:a@b>;tag=1",
+            "\"x;tag=9 <\" <sip:a@b;tag=8>;x=y;TAG=a-b.c;z",
+            "<sip:a@b>",
+            "sip:a@b;tag=7",
+            "<sip:a@b> ; tag = 7",
+            "<sip:a@b>;tag=\"7\"",
+            "\"a>\" <sip:a@b>;tag=5",
+        ] {
+            let parsed = Address::parse(value.as_bytes(), "From").ok();
+            let parsed = parsed.as_ref().and_then(|a| a.tag());
+            if let Some(short) = plain_tag(value.as_bytes()) {
+                assert_eq!(short, parsed, "{value}");
+            }
+        }
+        for value in [
+            "SIP/2.0/UDP 192.0.2.9:5070;branch=z9hG4bKa;rport",
+            "SIP/2.0/TCP [2001:db8::9]:5061;rport;BRANCH=z9hG4bK-x;received=1.2.3.4, SIP/2.0/UDP p;branch=z9hG4bKb",
+            "SIP / 2.0 / UDP host ;branch=z9hG4bKa",
+            "SIP/2.0/UDP host : 5060;branch=z9hG4bKa",
+            "SIP/2.0/UDP host;x=\",;branch=z9hG4bKq\";branch=z9hG4bKa",
+            "SIP/2.0/UDP host",
+        ] {
+            let mut headers = Headers::new();
+            push(&mut headers, HeaderName::Via, value);
+            let via = top_via(&headers);
+            if let (Some((sent_by, branch)), Some(via)) = (plain_via(value.as_bytes()), via) {
+                let port = via.port.map(|p| format!(":{p}")).unwrap_or_default();
+                assert_eq!(sent_by, [via.host.to_bytes().to_vec(), port.into_bytes()].concat(), "{value}");
+                assert_eq!(Some(branch), via.branch(), "{value}");
+            }
         }
     }
 

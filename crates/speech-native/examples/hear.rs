@@ -12,16 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().ok_or("give the models' folder")?;
     let dir = Path::new(&dir);
-    let mut engines = engines(&NativeConfig {
-        whisper: dir.join("ggml-base.bin"),
-        voice: dir.join("en_US-joe-medium.onnx"),
-        silero: dir.join("silero_vad.onnx"),
-        onnxruntime: dir.join("libonnxruntime.so"),
-        espeak_data: dir.to_owned(),
-        stt_workers: 1,
-        stt_threads: 2,
-        tts_workers: 1,
-    })?;
+    let mut engines = engines(&NativeConfig { stt_threads: 2, ..NativeConfig::in_dir(dir) })?;
     let began = Instant::now();
     let clip =
         engines.synthesizers[0].synthesize("Maria Gomez, the account holder, about order A one zero four two.")?;

@@ -1,20 +1,60 @@
-//! The local engines: whisper.cpp for hearing, piper for speaking, Silero for voice activity. A leaf: nothing but the
+//! The local engines: Moonshine or whisper.cpp for hearing, piper for speaking, Silero for voice activity. A leaf: nothing but the
 //! gateway and the whole-system tests links it.
 
+mod bias;
+mod moonshine;
 mod piper;
 mod silero;
+mod tokens;
 mod whisper;
+mod words;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use baton_speech::Engines;
+use baton_speech::{Engines, Transcriber};
+
+pub use moonshine::MoonshineFiles;
+
+/// Which engine hears. `speech.engine` in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// Moonshine where its files are, else Whisper: Moonshine is faster and makes fewer mistakes, in English alone.
+    #[default]
+    Auto,
+    /// whisper.cpp: many languages.
+    Whisper,
+    /// Moonshine base through onnxruntime: English.
+    Moonshine,
+}
+
+/// A name that is no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no speech-to-text engine: give auto, moonshine or whisper")]
+pub struct UnknownEngine(pub String);
+
+impl std::str::FromStr for Engine {
+    type Err = UnknownEngine;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEngine> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "whisper" => Ok(Self::Whisper),
+            "moonshine" => Ok(Self::Moonshine),
+            other => Err(UnknownEngine(other.to_owned())),
+        }
+    }
+}
 
 /// What to load, and how many work with it.
 #[derive(Debug, Clone)]
 pub struct NativeConfig {
-    /// whisper.cpp model (ggml).
+    /// Which engine hears.
+    pub engine: Engine,
+    /// whisper.cpp model (ggml). Needed only where that engine is taken.
     pub whisper: PathBuf,
+    /// Moonshine's files. Needed only where that engine is taken.
+    pub moonshine: MoonshineFiles,
     /// piper voice (.onnx); its .onnx.json stands beside it.
     pub voice: PathBuf,
     /// Silero voice activity model.
@@ -54,36 +94,62 @@ pub enum NativeError {
     },
 }
 
+impl NativeConfig {
+    /// Everything as `baton models fetch` names it below its folder, one worker of each kind with one thread.
+    pub fn in_dir(dir: &Path) -> Self {
+        Self {
+            engine: Engine::Auto,
+            whisper: dir.join("ggml-base.bin"),
+            moonshine: MoonshineFiles::in_dir(dir),
+            voice: dir.join("en_US-joe-medium.onnx"),
+            silero: dir.join("silero_vad.onnx"),
+            onnxruntime: dir.join("libonnxruntime.so"),
+            espeak_data: dir.to_owned(),
+            stt_workers: 1,
+            stt_threads: 1,
+            tts_workers: 1,
+        }
+    }
+
+    /// The engine that [`engines`] takes: never `Auto`.
+    pub fn chosen(&self) -> Engine {
+        match self.engine {
+            Engine::Auto if self.moonshine.each().into_iter().all(|f| f.exists()) => Engine::Moonshine,
+            Engine::Auto => Engine::Whisper,
+            named => named,
+        }
+    }
+}
+
 /// Loads everything and warms it up.
 pub fn engines(config: &NativeConfig) -> Result<Engines, NativeError> {
     let json = config.voice.with_extension("onnx.json");
-    for (what, path) in [
-        ("the speech-to-text model", &config.whisper),
+    let chosen = config.chosen();
+    let hears: Vec<&PathBuf> = match chosen {
+        Engine::Moonshine => config.moonshine.each().to_vec(),
+        _ => vec![&config.whisper],
+    };
+    for (what, path) in hears.into_iter().map(|path| ("the speech-to-text model", path)).chain([
         ("the voice", &config.voice),
         ("the voice's description", &json),
         ("the voice activity model", &config.silero),
         ("the onnxruntime library", &config.onnxruntime),
         ("the phonemizer's data", &config.espeak_data.join("espeak-ng-data")),
-    ] {
+    ]) {
         if !path.exists() {
             return Err(NativeError::Missing { what, path: path.clone() });
         }
     }
-    let load = |what, path: &PathBuf, cause: String| NativeError::Load { what, path: path.clone(), cause };
     ort::init_from(&config.onnxruntime)
         .map_err(|e| load("the onnxruntime library", &config.onnxruntime, e.to_string()))?
         .commit();
     piper::espeak_data(&config.espeak_data);
 
-    let whisper = whisper::Model::load(&config.whisper)
-        .map_err(|cause| load("the speech-to-text model", &config.whisper, cause))?;
-    let mut transcribers: Vec<Box<dyn baton_speech::Transcriber>> = Vec::new();
-    for _ in 0..config.stt_workers {
-        let engine = whisper
-            .transcriber(config.stt_threads)
-            .map_err(|cause| load("the speech-to-text model", &config.whisper, cause))?;
-        transcribers.push(Box::new(engine));
-    }
+    let transcribers = match chosen {
+        Engine::Moonshine => moonshines(config),
+        _ => whispers(config),
+    }?;
+    tracing::info!(engine = ?chosen, workers = config.stt_workers, threads = config.stt_threads, "speech-to-text is loaded");
     let mut synthesizers: Vec<Box<dyn baton_speech::Synthesizer>> = Vec::new();
     for _ in 0..config.tts_workers {
         let engine =
@@ -97,4 +163,24 @@ pub fn engines(config: &NativeConfig) -> Result<Engines, NativeError> {
     let voice = config.voice.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let voice_activity = Box::new(move || silero::activity(&silero));
     Ok(Engines { transcribers, synthesizers, voice_activity, voice })
+}
+
+fn load(what: &'static str, path: &Path, cause: String) -> NativeError {
+    NativeError::Load { what, path: path.to_owned(), cause }
+}
+
+fn whispers(config: &NativeConfig) -> Result<Vec<Box<dyn Transcriber>>, NativeError> {
+    let failed = |cause| load("the speech-to-text model", &config.whisper, cause);
+    let model = whisper::Model::load(&config.whisper).map_err(failed)?;
+    let one = |_| Ok(Box::new(model.transcriber(config.stt_threads).map_err(failed)?) as Box<dyn Transcriber>);
+    (0..config.stt_workers).map(one).collect()
+}
+
+fn moonshines(config: &NativeConfig) -> Result<Vec<Box<dyn Transcriber>>, NativeError> {
+    let failed = |cause| load("the speech-to-text model", &config.moonshine.encoder, cause);
+    let one = |_| {
+        let engine = moonshine::Moonshine::load(&config.moonshine, config.stt_threads).map_err(failed)?;
+        Ok(Box::new(engine) as Box<dyn Transcriber>)
+    };
+    (0..config.stt_workers).map(one).collect()
 }

@@ -1,7 +1,7 @@
 //! Text-to-speech by piper. Its phonemizer drops punctuation and is not safe to call from two threads, so clauses are
 //! phonemized one at a time under one lock, and their marks are put back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use baton_audio::{Clip, RATE, resample_f32};
@@ -19,6 +19,8 @@ pub fn espeak_data(parent: &Path) {
 }
 
 pub struct Voice {
+    model: PathBuf,
+    json: PathBuf,
     piper: Piper,
     language: String,
 }
@@ -32,7 +34,12 @@ impl Voice {
             .and_then(|b| Ok(b.with_intra_threads(1)?))
             .and_then(|mut b| b.commit_from_file(model))
             .map_err(|e| e.to_string())?;
-        let mut voice = Self { piper: Piper::from_session(session, config), language };
+        let mut voice = Self {
+            model: model.to_owned(),
+            json: json.to_owned(),
+            piper: Piper::from_session(session, config),
+            language,
+        };
         // The first run allocates; do it before anybody waits for it.
         voice.synthesize("Ready.").map_err(|e| e.to_string())?;
         Ok(voice)
@@ -65,6 +72,11 @@ impl Voice {
 }
 
 impl Synthesizer for Voice {
+    fn restart(&mut self) -> Result<(), TtsError> {
+        *self = Self::load(&self.model, &self.json).map_err(TtsError::Engine)?;
+        Ok(())
+    }
+
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError> {
         let phonemes = self.phonemes(clause)?;
         let (samples, rate) =

@@ -4,8 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::words::{plain, unlooped};
 use baton_audio::{RATE, resample_f32};
-use baton_speech::{Hints, SttError, Transcriber, Transcript};
+use baton_speech::{Hints, SttError, Transcriber, Transcript, Word};
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
 const MODEL_RATE: u32 = 16_000;
@@ -24,7 +25,7 @@ impl Model {
 
     pub fn transcriber(&self, threads: usize) -> Result<Whisper, String> {
         let state = self.0.create_state().map_err(|e| e.to_string())?;
-        let mut whisper = Whisper { state, threads: i32::try_from(threads).unwrap_or(1) };
+        let mut whisper = Whisper { context: Arc::clone(&self.0), state, threads: i32::try_from(threads).unwrap_or(1) };
         // The first run allocates; do it before anybody waits for it.
         let _ = whisper.transcribe(&vec![0; RATE as usize], &Hints::default());
         Ok(whisper)
@@ -32,11 +33,17 @@ impl Model {
 }
 
 pub struct Whisper {
+    context: Arc<WhisperContext>,
     state: WhisperState,
     threads: i32,
 }
 
 impl Transcriber for Whisper {
+    fn restart(&mut self) -> Result<(), SttError> {
+        self.state = self.context.create_state().map_err(|e| SttError::Engine(e.to_string()))?;
+        Ok(())
+    }
+
     fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
         let failed = |e: whisper_rs::WhisperError| SttError::Engine(e.to_string());
         let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();
@@ -66,6 +73,7 @@ impl Transcriber for Whisper {
         }
         self.state.full(params, &audio).map_err(failed)?;
 
+        let mut words: Vec<Word> = Vec::new();
         let (mut text, mut logprob, mut tokens, mut silent) = (String::new(), 0.0f32, 0u32, 0.0f32);
         for segment in self.state.as_iter() {
             text.push_str(&segment.to_str_lossy().map_err(failed)?);
@@ -77,6 +85,7 @@ impl Transcriber for Whisper {
                     if !special {
                         logprob += data.plog;
                         tokens += 1;
+                        add_piece(&mut words, &token.to_str_lossy().map_err(failed)?, data.p);
                     }
                 }
             }
@@ -86,47 +95,22 @@ impl Transcriber for Whisper {
         let invented = mean < LEAST_LOGPROB || silent > 0.8 && mean < -0.6 || is_filler(&text, &hints.prompt, mean);
         if text.is_empty() || invented {
             tracing::info!(text, mean, silent, seconds, "dropped: no words, or words that look invented");
-            return Ok(Transcript { text: String::new(), confidence: 0.0 });
+            return Ok(Transcript { text: String::new(), confidence: 0.0, words: Vec::new() });
         }
-        Ok(Transcript { text, confidence: mean.exp().clamp(0.0, 1.0) })
+        words.truncate(text.split_whitespace().count());
+        Ok(Transcript { text, confidence: mean.exp().clamp(0.0, 1.0), words })
     }
 }
 
-/// Without marks such as `[BLANK_AUDIO]`, `(music)`, `♪`, `*sighs*`.
-fn plain(text: &str) -> String {
-    let mut out = String::new();
-    let mut depth = 0u32;
-    for c in text.chars() {
-        match c {
-            '[' | '(' | '{' => depth += 1,
-            ']' | ')' | '}' => depth = depth.saturating_sub(1),
-            '♪' | '*' | '♫' => {}
-            c if depth == 0 => out.push(c),
-            _ => {}
+/// A token's text: the beginning of a word, or more of the last one, which is as sure as its least sure token.
+fn add_piece(words: &mut Vec<Word>, piece: &str, p: f32) {
+    match words.last_mut() {
+        Some(word) if !piece.starts_with(' ') => {
+            word.text.push_str(piece);
+            word.confidence = word.confidence.min(p);
         }
+        _ => words.push(Word { text: piece.trim_start().to_owned(), confidence: p }),
     }
-    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
-    if out.chars().any(char::is_alphanumeric) { out } else { String::new() }
-}
-
-/// Cuts words that go round in circles to their first round: three or more words three times running, five or more twice.
-/// A round that is cut short by the token limit counts.
-fn unlooped(text: &str) -> String {
-    let shown: Vec<&str> = text.split_whitespace().collect();
-    let words: Vec<String> =
-        shown.iter().map(|w| w.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase()).collect();
-    for start in 0..words.len() {
-        for n in 3..=(words.len() - start) / 2 {
-            let round = &words[start..start + n];
-            let twice = words[start + n..start + 2 * n] == *round;
-            let rest = &words[start + 2 * n..];
-            let thrice = rest.len() >= 2 && rest.iter().zip(round).all(|(a, b)| a == b);
-            if twice && (n >= 5 || thrice) {
-                return shown[..start + n].join(" ");
-            }
-        }
-    }
-    text.to_owned()
 }
 
 /// Words the model is known to find in noise, unless it is quite sure; and its own prompt read back.
@@ -150,18 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn marks_and_circles_are_not_words() {
-        assert_eq!(plain(" [BLANK_AUDIO] (music) ♪ ♪"), "");
-        assert_eq!(plain(" Hello there. (laughs)"), "Hello there.");
-        assert_eq!(plain(" ... "), "");
-        assert_eq!(
-            unlooped("Yes, it's order A-1042. Yes, it's order A-1042. Yes, it's order"),
-            "Yes, it's order A-1042."
-        );
-        assert_eq!(unlooped("I was charged twice today. I was charged twice today."), "I was charged twice today.");
-        for honest in ["one two three one two three", "one one one zero four two", "no no no no", ""] {
-            assert_eq!(unlooped(honest), honest);
-        }
+    fn fillers_are_dropped_unless_sure() {
         assert!(is_filler("You", "", -0.5) && !is_filler("yes", "", -0.5));
     }
 }

@@ -1,9 +1,13 @@
 //! The end of a turn, decided from voice activity and, once they are known, from the words. Pure: windows in, events out.
+//!
+//! The wait is short after a whole answer to what was asked, longer while the words hang or a number is unfinished, and
+//! never shorter than what a breath takes nor longer than what a caller endures.
 
 use crate::Expected;
+use crate::shape::{Shape, shape};
 
 /// One window of voice activity, in milliseconds.
-pub(crate) const WINDOW_MS: u32 = 32;
+pub const WINDOW_MS: u32 = 32;
 
 /// A voice begins at this probability, for so many windows in a row, and is gone below the lower one.
 const START: f32 = 0.5;
@@ -11,17 +15,18 @@ const START_WINDOWS: u32 = 3;
 const KEEP: f32 = 0.35;
 
 /// Silence after which the words so far are transcribed, in the hope that the turn is over.
-const PROBE_MS: u32 = 224;
-/// Silence that ends a turn: when the words are a whole answer, when nothing is known of them, when they hang.
-const END_COMPLETE_MS: u32 = 320;
-const END_MS: u32 = 576;
-const END_HANGING_MS: u32 = 1_216;
+const PROBE_MS: u32 = 192;
+/// Silence that ends a turn, by the shape of its words. `END_MS` also while nothing is known of them.
+const END_COMPLETE_MS: u32 = 224;
+const END_SENTENCE_MS: u32 = 448;
+const END_MS: u32 = 608;
+const END_HANGING_MS: u32 = 800;
 /// No turn is longer.
 const LONGEST_MS: u32 = 20_000;
 
 /// What the endpointer tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// Nothing new.
     Nothing,
     /// A voice has begun.
@@ -36,7 +41,7 @@ pub(crate) enum Turn {
 
 /// Follows one ear.
 #[derive(Debug, Default)]
-pub(crate) struct Endpointer {
+pub struct Endpointer {
     voiced: u32,
     speaking: bool,
     probed: bool,
@@ -83,14 +88,25 @@ impl Endpointer {
     pub fn words(&mut self, text: &str, expected: Expected) {
         self.end_ms = Some(match shape(text, expected) {
             Shape::Complete => END_COMPLETE_MS,
+            Shape::Sentence => END_SENTENCE_MS,
             Shape::Open => END_MS,
             Shape::Hanging => END_HANGING_MS,
         });
     }
 
+    /// Whether a voice was heard and its turn is not over.
+    pub fn is_speaking(&self) -> bool {
+        self.speaking
+    }
+
     /// How long it has been silent.
     pub fn silence_ms(&self) -> u32 {
         self.silence_ms
+    }
+
+    /// How much longer the silence must last, by what is known now, until the turn is over.
+    pub fn remaining_ms(&self) -> u32 {
+        self.end_ms().saturating_sub(self.silence_ms)
     }
 
     fn quiet(&mut self) -> Turn {
@@ -112,88 +128,6 @@ impl Endpointer {
     }
 }
 
-enum Shape {
-    Complete,
-    Open,
-    Hanging,
-}
-
-/// Whether words are a whole answer, hang in the air, or neither.
-fn shape(text: &str, expected: Expected) -> Shape {
-    const HANGING: [&str; 27] = [
-        "and", "my", "is", "the", "a", "an", "um", "uh", "for", "to", "of", "it's", "i", "but", "so", "because",
-        "with", "at", "or", "number", "i'm", "about", "that", "in", "on", "was", "from",
-    ];
-    let words: Vec<String> = text
-        .split_whitespace()
-        .map(|w| w.trim_matches(|c: char| !c.is_alphanumeric() && c != '\'').to_lowercase())
-        .filter(|w| !w.is_empty())
-        .collect();
-    let Some(last) = words.last() else { return Shape::Open };
-    if text.trim_end().ends_with([',', '-', '…'])
-        || text.trim_end().ends_with("...")
-        || HANGING.contains(&last.as_str())
-    {
-        return Shape::Hanging;
-    }
-    let digits = words.iter().map(|w| digit_count(w)).sum::<usize>();
-    match expected {
-        Expected::Digits(n) if digits > 0 && digits < n => Shape::Hanging,
-        Expected::Digits(n) if digits >= n => Shape::Complete,
-        Expected::YesNo
-            if words.len() <= 4
-                && ["yes", "yeah", "yep", "no", "nope", "correct", "right", "sure", "speaking"]
-                    .iter()
-                    .any(|w| words[0] == *w || words[words.len() - 1] == *w) =>
-        {
-            Shape::Complete
-        }
-        Expected::Name if words.len() >= 2 && text.trim_end().ends_with('.') => Shape::Complete,
-        _ => Shape::Open,
-    }
-}
-
-/// How many digits a word stands for: "1042" four, "forty" one with what follows, "seven" one.
-fn digit_count(word: &str) -> usize {
-    const WORDS: [&str; 29] = [
-        "zero",
-        "oh",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "twenty",
-        "thirty",
-        "forty",
-        "fifty",
-        "sixty",
-        "seventy",
-        "eighty",
-        "ninety",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-        "fourteen",
-        "fifteen",
-        "sixteen",
-        "seventeen",
-        "eighteen",
-        "nineteen",
-    ];
-    let figures = word.bytes().filter(u8::is_ascii_digit).count();
-    match WORDS.iter().position(|w| *w == word) {
-        Some(at) if at >= 19 => 2,
-        Some(_) => 1,
-        None => figures,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,29 +141,42 @@ mod tests {
     fn a_turn_starts_is_probed_and_ends() {
         let mut e = Endpointer::default();
         assert_eq!(feed(&mut e, 1_600, true), [Turn::Started]);
-        assert_eq!(feed(&mut e, 256, false), [Turn::Probe]);
-        assert_eq!(feed(&mut e, 320, false), [Turn::Ended]);
+        assert_eq!(feed(&mut e, 192, false), [Turn::Probe]);
+        assert_eq!(e.remaining_ms(), 416);
+        assert_eq!(feed(&mut e, 416, false), [Turn::Ended]);
         assert_eq!(feed(&mut e, 3_000, false), []);
     }
 
     #[test]
     fn a_whole_answer_ends_sooner_and_hanging_words_later() {
-        for (text, expected, more_ms) in [
-            ("Yes.", Expected::YesNo, 96),
-            ("A one zero four two", Expected::Digits(4), 96),
-            ("A 1042.", Expected::Digits(4), 96),
-            ("A one zero", Expected::Digits(4), 992),
-            ("My order number is", Expected::Anything, 992),
-            ("I'd like to know,", Expected::Anything, 992),
-            ("Where is my order?", Expected::Anything, 352),
+        for (text, expected, silence_ms) in [
+            ("Yes.", Expected::YesNo, 224),
+            ("A one zero four two", Expected::Digits(4), 224),
+            ("A 1042.", Expected::Digits(4), 224),
+            ("A one zero", Expected::Digits(4), 800),
+            ("My order number is", Expected::Anything, 800),
+            ("I'd like to know,", Expected::Anything, 800),
+            ("Where is my order?", Expected::Anything, 448),
+            ("where is my order", Expected::Anything, 608),
         ] {
             let mut e = Endpointer::default();
             feed(&mut e, 960, true);
-            assert_eq!(feed(&mut e, 224, false), [Turn::Probe]);
+            assert_eq!(feed(&mut e, PROBE_MS, false), [Turn::Probe]);
             e.words(text, expected);
-            let ended = (1..100).find(|_| e.window(0.0) == Turn::Ended).unwrap() * WINDOW_MS;
-            assert_eq!(ended, more_ms, "{text}");
+            let ended = PROBE_MS + (1..100).find(|_| e.window(0.0) == Turn::Ended).unwrap() * WINDOW_MS;
+            assert_eq!(ended, silence_ms, "{text}");
+            assert!((200..=800).contains(&ended));
         }
+    }
+
+    #[test]
+    fn words_that_come_late_end_the_turn_at_once() {
+        let mut e = Endpointer::default();
+        feed(&mut e, 960, true);
+        feed(&mut e, 480, false);
+        e.words("Yes.", Expected::YesNo);
+        assert_eq!(e.remaining_ms(), 0);
+        assert_eq!(e.window(0.0), Turn::Ended);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! what was said to speech-to-text.
 //!
 //! A turn is transcribed ahead: as soon as there is a short silence, all that was said goes to the pool. If the silence
-//! lasts, the words are already there; if the voice goes on, they are thrown away. Nothing is decoded twice in vain.
+//! lasts, the words are already there; if the voice goes on, they are thrown away. Nothing is decoded twice in vain. Partial
+//! transcripts, where wanted, are made while the caller speaks, ever less often the longer it lasts.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,16 +17,22 @@ use rtrb::Consumer;
 use tracing::error;
 
 use crate::endpoint::{Endpointer, Turn};
-use crate::stt::{Done, Job, Pool};
-use crate::{Expectation, HearEvent, Transcriber, VoiceActivity};
+use crate::floor::Floor;
+use crate::queue::Kind;
+use crate::stats::{Counters, SpeechStats};
+use crate::stt::{Done, Heard, Job, Pool};
+use crate::{Expectation, Expected, HearEvent, Hints, Transcriber, VoiceActivity};
 
 /// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
 const PRE_ROLL: usize = 2_560;
+/// Speech before the first partial transcript: a second. The next comes after as much again, or half of what there is.
+const FIRST_PARTIAL: usize = 8_000;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 struct Control {
     open: AtomicBool,
     gone: AtomicBool,
+    voice: AtomicBool,
     expectation: Mutex<Expectation>,
 }
 
@@ -44,6 +51,14 @@ impl Ear {
     }
 }
 
+impl Ear {
+    /// Whether the voice is measured beside the words. It is not until told: callers only, never agents, and not where it is
+    /// switched off.
+    pub fn measure_voice(&self, measure: bool) {
+        self.0.voice.store(measure, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Ear {
     fn drop(&mut self) {
         self.0.gone.store(true, Ordering::Relaxed);
@@ -57,12 +72,15 @@ struct Listener {
     vad: Box<dyn VoiceActivity>,
     events: Box<dyn Fn(HearEvent) + Send>,
     endpointer: Endpointer,
+    floor: Floor,
     window: Vec<i16>,
     recent: VecDeque<i16>,
     said: Vec<i16>,
     serial: u64,
     turn: u64,
     probe: Probe,
+    /// Samples said at which the next partial transcript is due; `None`: none are wanted.
+    next_partial: Option<usize>,
     /// Turns that are over and whose words are still in the pool: job, end of voice, end of turn.
     over: Vec<(u64, Instant, Instant)>,
     was_open: bool,
@@ -76,7 +94,7 @@ enum Probe {
         ended: Instant,
     },
     Known {
-        done: Result<crate::Transcript, crate::SttError>,
+        done: Result<Heard, crate::SttError>,
         ended: Instant,
         decoded: Instant,
     },
@@ -87,25 +105,34 @@ pub(crate) struct Hearing {
     fresh: Sender<Listener>,
     make_vad: Arc<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
     next: Arc<AtomicU64>,
+    counters: Arc<Counters>,
+    partials: bool,
 }
 
 impl Hearing {
     pub fn start(
         engines: Vec<Box<dyn Transcriber>>,
         make_vad: Box<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
+        partials: bool,
     ) -> Self {
         let (fresh, arriving) = mpsc::channel();
-        let pool = Pool::start(engines);
+        let counters = Arc::new(Counters::default());
+        let pool = Pool::start(engines, Arc::clone(&counters));
         if let Err(e) = thread::Builder::new().name("hearing".into()).spawn(move || listen_to_all(&arriving, &pool)) {
             error!(error = %e, "the hearing thread did not start");
         }
-        Self { fresh, make_vad: make_vad.into(), next: Arc::new(AtomicU64::new(1)) }
+        Self { fresh, make_vad: make_vad.into(), next: Arc::new(AtomicU64::new(1)), counters, partials }
+    }
+
+    pub fn stats(&self) -> SpeechStats {
+        self.counters.snapshot()
     }
 
     pub fn listen(&self, audio: Consumer<AudioFrame>, events: Box<dyn Fn(HearEvent) + Send>) -> Ear {
         let control = Arc::new(Control {
             open: AtomicBool::new(false),
             gone: AtomicBool::new(false),
+            voice: AtomicBool::new(false),
             expectation: Mutex::new(Expectation::default()),
         });
         let listener = Listener {
@@ -115,12 +142,14 @@ impl Hearing {
             vad: (self.make_vad)(),
             events,
             endpointer: Endpointer::default(),
+            floor: Floor::default(),
             window: Vec::with_capacity(512),
             recent: VecDeque::with_capacity(PRE_ROLL + 512),
             said: Vec::new(),
             serial: 0,
             turn: 0,
             probe: Probe::None,
+            next_partial: self.partials.then_some(FIRST_PARTIAL),
             over: Vec::new(),
             was_open: false,
         };
@@ -182,7 +211,7 @@ impl Listener {
     }
 
     fn take(&mut self, window: &[i16; 256], pool: &Pool, done: &Sender<Done>) {
-        let probability = self.vad.probability(window);
+        let probability = self.floor.window(window, self.vad.probability(window));
         if self.said.is_empty() {
             self.recent.extend(window);
             while self.recent.len() > PRE_ROLL {
@@ -193,25 +222,19 @@ impl Listener {
         }
         let now = Instant::now();
         match self.endpointer.window(probability) {
-            Turn::Nothing => {}
+            Turn::Nothing => self.partial(now, pool, done),
             Turn::Started => {
                 self.turn += 1;
                 self.said = self.recent.drain(..).collect();
+                self.next_partial = self.next_partial.map(|_| FIRST_PARTIAL);
                 (self.events)(HearEvent::SpeechStarted { at: now });
             }
             Turn::Probe => {
                 self.serial += 1;
                 let ended = now - Duration::from_millis(u64::from(self.endpointer.silence_ms()));
                 self.probe = Probe::Pending { ended };
-                let hints = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner).hints.clone();
-                pool.submit(Job {
-                    ear: self.id,
-                    turn: self.turn,
-                    serial: self.serial,
-                    pcm: self.said.clone(),
-                    hints,
-                    done: done.clone(),
-                });
+                let due = now + Duration::from_millis(u64::from(self.endpointer.remaining_ms()));
+                pool.submit(self.job(Kind::Final, self.serial, due, done));
             }
             Turn::Resumed => {
                 self.serial += 1; // whatever the pool says of the shorter turn is out of date
@@ -228,8 +251,50 @@ impl Listener {
         }
     }
 
+    /// A partial transcript, when one is wanted and due.
+    fn partial(&mut self, now: Instant, pool: &Pool, done: &Sender<Done>) {
+        let said = self.said.len();
+        let is_due = self.next_partial.is_some_and(|at| said >= at);
+        if !is_due || !self.endpointer.is_speaking() || !matches!(self.probe, Probe::None) {
+            return;
+        }
+        self.next_partial = Some((said + FIRST_PARTIAL).max(said + said / 2));
+        pool.submit(self.job(Kind::Partial, self.turn, now + LOOK_EVERY, done));
+    }
+
+    fn job(&self, kind: Kind, serial: u64, due: Instant, done: &Sender<Done>) -> Job {
+        let (hints, _) = self.expected();
+        let voice = self.control.voice.load(Ordering::Relaxed);
+        Job {
+            ear: self.id,
+            turn: self.turn,
+            serial,
+            kind,
+            due,
+            pcm: self.said.clone(),
+            hints,
+            voice,
+            done: done.clone(),
+        }
+    }
+
+    fn expected(&self) -> (Hints, Expected) {
+        let expectation = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner);
+        (expectation.hints.clone(), expectation.kind)
+    }
+
     fn decoded(&mut self, done: Done) {
         let now = Instant::now();
+        if done.kind == Kind::Partial {
+            let is_of_now = done.serial == self.turn && self.endpointer.is_speaking();
+            if let Ok(Heard { transcript, .. }) = done.result
+                && is_of_now
+                && !transcript.text.trim().is_empty()
+            {
+                (self.events)(HearEvent::Partial { text: transcript.text });
+            }
+            return;
+        }
         if let Some(at) = self.over.iter().position(|(serial, _, _)| *serial == done.serial) {
             let (_, ended, over) = self.over.remove(at);
             return self.tell(done.result, ended, over, now);
@@ -237,27 +302,29 @@ impl Listener {
         if let Probe::Pending { ended } = self.probe
             && done.serial == self.serial
         {
-            if let Ok(transcript) = &done.result {
-                let kind = self.control.expectation.lock().unwrap_or_else(PoisonError::into_inner).kind;
-                self.endpointer.words(&transcript.text, kind);
+            if let Ok(heard) = &done.result {
+                let (_, kind) = self.expected();
+                self.endpointer.words(&heard.transcript.text, kind);
             }
             self.probe = Probe::Known { done: done.result, ended, decoded: now };
         }
     }
 
-    fn tell(
-        &self,
-        result: Result<crate::Transcript, crate::SttError>,
-        ended: Instant,
-        endpointed: Instant,
-        decoded: Instant,
-    ) {
+    fn tell(&self, result: Result<Heard, crate::SttError>, ended: Instant, endpointed: Instant, decoded: Instant) {
         if !self.control.open.load(Ordering::Relaxed) {
             return;
         }
         (self.events)(match result {
-            Ok(t) if t.text.trim().is_empty() => HearEvent::NothingHeard,
-            Ok(t) => HearEvent::Utterance { text: t.text, confidence: t.confidence, ended, endpointed, decoded },
+            Ok(heard) if heard.transcript.text.trim().is_empty() => HearEvent::NothingHeard,
+            Ok(Heard { transcript: t, features }) => HearEvent::Utterance {
+                text: t.text,
+                confidence: t.confidence,
+                words: t.words,
+                features,
+                ended,
+                endpointed,
+                decoded,
+            },
             Err(e) => HearEvent::Failed(e),
         });
     }

@@ -4,10 +4,14 @@
 //! What must always hold: audio is taken from the media plane's rings and never waited for; what an ear hears while it is
 //! closed is forgotten; a worker that panics costs its own job only.
 
-mod endpoint;
+pub mod endpoint;
+pub mod floor;
 mod hearing;
+mod queue;
 pub mod scripted;
+pub mod shape;
 mod speaking;
+mod stats;
 mod stt;
 pub mod text;
 
@@ -18,17 +22,29 @@ use std::time::Instant;
 use baton_audio::Clip;
 
 pub use hearing::Ear;
+pub use queue::Level;
+pub use stats::SpeechStats;
 
 /// Speech-to-text. One per worker thread.
 pub trait Transcriber: Send {
     /// The words in `pcm` (8 kHz). Empty text: none.
     fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError>;
+
+    /// Makes the engine whole again after it panicked in the middle of something. Called on its worker's thread.
+    fn restart(&mut self) -> Result<(), SttError> {
+        Ok(())
+    }
 }
 
 /// Text-to-speech. One per worker thread.
 pub trait Synthesizer: Send {
     /// One clause, already in words a voice reads right.
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError>;
+
+    /// Makes the engine whole again after it panicked in the middle of something. Called on its worker's thread.
+    fn restart(&mut self) -> Result<(), TtsError> {
+        Ok(())
+    }
 }
 
 /// Voice activity. One per ear.
@@ -52,6 +68,17 @@ pub struct Transcript {
     /// The words.
     pub text: String,
     /// 0 to 1.
+    pub confidence: f32,
+    /// Word by word, in order, where the engine tells.
+    pub words: Vec<Word>,
+}
+
+/// One word heard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Word {
+    /// As in the transcript, its punctuation included.
+    pub text: String,
+    /// 0 to 1: how sure the engine is of its least sure part.
     pub confidence: f32,
 }
 
@@ -91,6 +118,9 @@ pub struct Engines {
 pub struct SpeechConfig {
     /// Where spoken clauses are kept; `None`: in memory only.
     pub cache_dir: Option<PathBuf>,
+    /// Whether ears tell what they have heard while the caller still speaks. Costs as much again as the final words, or
+    /// twice; for a cheap engine only.
+    pub partials: bool,
 }
 
 /// What kind of answer is expected. Decides how soon a turn is over.
@@ -124,12 +154,21 @@ pub enum HearEvent {
         /// When it was noticed.
         at: Instant,
     },
+    /// What somebody has said so far; more comes. Only where [`SpeechConfig::partials`] asks for it.
+    Partial {
+        /// The words so far; the next ones may differ in all of them.
+        text: String,
+    },
     /// Somebody said something.
     Utterance {
         /// The words.
         text: String,
         /// 0 to 1.
         confidence: f32,
+        /// Word by word, where the engine tells.
+        words: Vec<Word>,
+        /// How it was said. `None`: the ear was not told to measure the voice, or there is less than a second of it.
+        features: Option<baton_tone::Features>,
         /// When the last voiced audio ended.
         ended: Instant,
         /// When the turn was held to be over.
@@ -173,7 +212,7 @@ impl Speech {
     pub fn start(engines: Engines, config: SpeechConfig) -> Self {
         let Engines { transcribers, synthesizers, voice_activity, voice } = engines;
         Self {
-            hearing: hearing::Hearing::start(transcribers, voice_activity),
+            hearing: hearing::Hearing::start(transcribers, voice_activity, config.partials),
             voice: speaking::Voice::start(synthesizers, voice, config.cache_dir),
         }
     }
@@ -187,6 +226,17 @@ impl Speech {
     /// where everything is in the cache.
     pub fn speak(&self, text: &str, out: Box<dyn FnMut(Spoken) + Send>) {
         self.voice.speak(text, out);
+    }
+
+    /// What speech-to-text has done, and how it stands.
+    pub fn stats(&self) -> SpeechStats {
+        self.hearing.stats()
+    }
+
+    /// Whether another call can be heard without cost to those that are. Refuse new ones where not.
+    pub fn has_room(&self) -> bool {
+        let stats = self.stats();
+        stats.workers > 0 && stats.level < Level::Shorter
     }
 
     /// Has texts spoken into the cache when there is nothing else to do.

@@ -26,7 +26,7 @@ impl Transcriber for Script {
         if text == "!panic" {
             panic!("scripted");
         }
-        Ok(Transcript { text, confidence: 1.0 })
+        Ok(Transcript { text, confidence: 1.0, words: Vec::new() })
     }
 }
 

@@ -2,20 +2,26 @@
 //! said in every call is synthesized once.
 
 use std::collections::{HashMap, VecDeque};
+use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::SystemTime;
 
 use baton_audio::{Clip, RATE, load_clip, write_wav};
 use tracing::{debug, error, warn};
 
-use crate::text::{clauses, speakable};
+use crate::text::{self, clauses, speakable};
 use crate::{Spoken, Synthesizer, TtsError};
 
 /// Clips kept in memory; the oldest go first.
 const KEPT: usize = 2_000;
-/// Telephone speech is levelled to this, RMS of its voiced part, with this ceiling for peaks (full scale 32,768).
+/// Clips kept on disk; the oldest are removed at start.
+const KEPT_ON_DISK: usize = 4_000;
+/// Telephone speech is levelled to this, RMS of its voiced part: -20 dBov, which is -14 dBm0, loud for a voice (ITU-T G.169 has
+/// -20 dBm0 for people) as announcements are. Peaks stay below the ceiling, 2 dB under full scale (32,768).
 const LEVEL: f32 = 3_300.0;
 const CEILING: f32 = 26_000.0;
 
@@ -53,6 +59,9 @@ impl Voice {
                 false
             }
         });
+        if let Some(dir) = &dir {
+            prune(dir);
+        }
         let cache = Mutex::new(Cache { clips: HashMap::new(), order: VecDeque::new() });
         let this = Arc::new(Self { work: Mutex::default(), wake: Condvar::new(), cache, dir, voice });
         for (n, engine) in engines.into_iter().enumerate() {
@@ -139,11 +148,18 @@ impl Voice {
             return Ok(clip);
         }
         let words = speakable(clause);
-        let clip = catch_unwind(AssertUnwindSafe(|| engine.synthesize(&words)))
-            .unwrap_or_else(|_| Err(TtsError::Engine("the engine panicked".into())))?;
+        let clip = match catch_unwind(AssertUnwindSafe(|| engine.synthesize(&words))) {
+            Ok(clip) => clip?,
+            Err(_) => {
+                let again = catch_unwind(AssertUnwindSafe(|| engine.restart()));
+                let works = matches!(again, Ok(Ok(())));
+                error!(works, "a text-to-speech engine panicked and was started anew");
+                return Err(TtsError::Engine("the engine panicked".into()));
+            }
+        };
         let clip = levelled(&clip);
         if let Some(file) = self.file(clause)
-            && let Err(e) = write_wav(&file, clip.samples(), RATE)
+            && let Err(e) = keep_on_disk(&file, &clip)
         {
             debug!(file = %file.display(), error = %e, "a clip was not kept on disk");
         }
@@ -173,14 +189,37 @@ impl Voice {
     }
 
     fn file(&self, clause: &str) -> Option<PathBuf> {
-        // FNV-1a: stable over builds, and a collision only plays a wrong clip of our own.
+        // FNV-1a: stable over builds, and a collision only plays a wrong clip of our own. The version is part of it: what was
+        // spoken before the words or the level changed is not played again.
         let hash = self
             .voice
             .bytes()
             .chain([0])
+            .chain(text::VERSION.to_le_bytes())
             .chain(clause.bytes())
             .fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         Some(self.dir.as_ref()?.join(format!("{hash:016x}.wav")))
+    }
+}
+
+/// Under a passing name first: a file under its final name is whole.
+fn keep_on_disk(file: &Path, clip: &Clip) -> io::Result<()> {
+    let passing = file.with_extension("new");
+    write_wav(&passing, clip.samples(), RATE)?;
+    fs::rename(&passing, file)
+}
+
+/// Removes the oldest clips beyond what is kept.
+fn prune(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let clips = entries.flatten().map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "wav" || e == "new"));
+    let mut clips: Vec<(SystemTime, PathBuf)> =
+        clips.filter_map(|p| Some((fs::metadata(&p).ok()?.modified().ok()?, p))).collect();
+    clips.sort();
+    for (_, path) in clips.iter().take(clips.len().saturating_sub(KEPT_ON_DISK)) {
+        if let Err(e) = fs::remove_file(path) {
+            debug!(file = %path.display(), error = %e, "an old clip was not removed");
+        }
     }
 }
 
@@ -204,4 +243,46 @@ fn levelled(clip: &Clip) -> Clip {
     let peak = pcm.iter().map(|s| f32::from(s.unsigned_abs())).fold(1.0, f32::max);
     let gain = (LEVEL / rms).min(CEILING / peak);
     Clip::new(pcm.iter().map(|s| (f32::from(*s) * gain) as i16).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rms(pcm: &[i16]) -> f32 {
+        (pcm.iter().map(|s| f32::from(*s).powi(2)).sum::<f32>() / pcm.len().max(1) as f32).sqrt()
+    }
+
+    #[test]
+    fn soft_and_loud_voices_come_out_at_one_level_without_clipping_or_leading_silence() {
+        for amplitude in [900.0, 6_000.0, 31_000.0] {
+            let tone = (0..8_000).map(|i| ((i as f32 * 0.3).sin() * amplitude) as i16);
+            let clip =
+                Clip::new(std::iter::repeat_n(0, 4_000).chain(tone).chain(std::iter::repeat_n(0, 8_000)).collect());
+            let out = levelled(&clip);
+            let db = 20.0 * (rms(&out.samples()[200..7_000]) / 32_768.0).log10();
+            assert!((-21.0..-19.0).contains(&db), "{amplitude}: {db} dBov");
+            assert!(out.samples().iter().all(|s| f32::from(s.unsigned_abs()) <= CEILING + 1.0));
+            assert!(out.samples()[..240].iter().any(|s| s.unsigned_abs() > 260), "it begins at once");
+            assert!(out.len() < 10_000, "and ends soon after: {}", out.len());
+        }
+        assert!(levelled(&Clip::new(vec![0; 800])).samples().iter().all(|s| *s == 0));
+    }
+
+    #[test]
+    fn the_key_depends_on_voice_and_words_and_old_clips_go() {
+        let dir = std::env::temp_dir().join(format!("baton-prune-{}", std::process::id()));
+        let voice = |name: &str| Voice::start(Vec::new(), name.into(), Some(dir.clone()));
+        let (a, b) = (voice("a"), voice("b"));
+        assert_ne!(a.file("yes"), b.file("yes"));
+        assert_ne!(a.file("yes"), a.file("no"));
+        assert_eq!(a.file("yes"), voice("a").file("yes"));
+        for n in 0..KEPT_ON_DISK + 3 {
+            fs::write(dir.join(format!("{n}.wav")), b"x").unwrap();
+        }
+        fs::write(dir.join("notes.txt"), b"not ours").unwrap();
+        prune(&dir);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), KEPT_ON_DISK + 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use baton_audio::AudioFrame;
 use baton_speech::scripted::{Script, engines};
-use baton_speech::{Ear, Expectation, Expected, HearEvent, Speech, SpeechConfig, Spoken, SttError};
+use baton_speech::{
+    Ear, Expectation, Expected, HearEvent, Hints, Speech, SpeechConfig, Spoken, SttError, Transcriber, Transcript,
+};
 use rtrb::{Producer, RingBuffer};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -16,11 +18,14 @@ struct Rig {
     events: Receiver<HearEvent>,
     ear: Ear,
     time: u32,
-    _speech: Speech,
+    speech: Speech,
 }
 
 fn rig(script: &Script) -> Rig {
-    let speech = Speech::start(engines(script), SpeechConfig::default());
+    rig_with(Speech::start(engines(script), SpeechConfig::default()))
+}
+
+fn rig_with(speech: Speech) -> Rig {
     let (audio, consumer) = RingBuffer::new(4_096);
     let (tell, events) = channel();
     let ear = speech.listen(
@@ -30,7 +35,7 @@ fn rig(script: &Script) -> Rig {
         }),
     );
     ear.open(true);
-    Rig { audio, events, ear, time: 0, _speech: speech }
+    Rig { audio, events, ear, time: 0, speech }
 }
 
 impl Rig {
@@ -69,6 +74,28 @@ fn an_utterance_is_heard_once() {
     assert_eq!(rig.words(), "where is my order");
     rig.feed(2_000, false);
     assert!(rig.events.recv_timeout(Duration::from_millis(200)).is_err(), "silence says nothing");
+}
+
+#[test]
+fn the_voice_is_measured_where_it_is_asked_for_and_long_enough() {
+    let mut rig = rig(&Script::new(&["where is my order", "where is my order", "yes"]));
+    for (measure, voiced_ms, measured) in [(false, 2_000, false), (true, 2_000, true), (true, 500, false)] {
+        rig.ear.measure_voice(measure);
+        rig.feed(200, false);
+        rig.feed(voiced_ms, true);
+        rig.feed(1_000, false);
+        let features = loop {
+            if let HearEvent::Utterance { features, .. } = rig.next() {
+                break features;
+            }
+        };
+        assert_eq!(features.is_some(), measured, "{measure}, {voiced_ms} ms: {features:?}");
+        if let Some(f) = features {
+            // A square wave of 4,000.
+            assert!((f.level_dbov - 20.0 * (4_000f32 / 32_768.0).log10()).abs() < 0.3, "{f:?}");
+            assert!((f.voiced_s - 2.0).abs() < 0.1, "{f:?}");
+        }
+    }
 }
 
 #[test]
@@ -118,7 +145,10 @@ fn no_words_and_failures_are_told_apart_and_a_panic_costs_one_job() {
 #[test]
 fn a_line_is_spoken_in_clauses_and_the_second_time_from_the_cache() {
     let dir = std::env::temp_dir().join(format!("baton-voice-{}", std::process::id()));
-    let speech = Speech::start(engines(&Script::default()), SpeechConfig { cache_dir: Some(dir.clone()) });
+    let speech = Speech::start(
+        engines(&Script::default()),
+        SpeechConfig { cache_dir: Some(dir.clone()), ..SpeechConfig::default() },
+    );
     let say = |speech: &Speech| {
         let (tell, spoken) = channel();
         speech.speak(
@@ -144,6 +174,67 @@ fn a_line_is_spoken_in_clauses_and_the_second_time_from_the_cache() {
     // No engine at all: everything comes from the disk.
     let mut none = engines(&Script::default());
     none.synthesizers.clear();
-    assert_eq!(say(&Speech::start(none, SpeechConfig { cache_dir: Some(dir.clone()) })).len(), 2);
+    assert_eq!(
+        say(&Speech::start(none, SpeechConfig { cache_dir: Some(dir.clone()), ..SpeechConfig::default() })).len(),
+        2
+    );
     std::fs::remove_dir_all(dir).unwrap();
+}
+
+#[test]
+fn a_crashed_engine_is_started_anew_and_the_next_caller_is_heard() {
+    let script = Script::new(&["!panic", "fine"]);
+    let mut rig = rig(&script);
+    rig.feed(1_000, true);
+    rig.feed(1_000, false);
+    assert!(matches!(rig.next(), HearEvent::SpeechStarted { .. }));
+    assert!(matches!(rig.next(), HearEvent::Failed(SttError::Engine(_))));
+    rig.feed(1_000, true);
+    rig.feed(1_000, false);
+    assert_eq!(rig.words(), "fine");
+    let stats = rig.speech.stats();
+    assert_eq!((stats.failed, stats.restarts, stats.finals, stats.workers), (1, 1, 2, 1));
+    assert!(rig.speech.has_room());
+}
+
+#[test]
+fn an_engine_that_cannot_be_started_anew_leaves_and_callers_are_told_at_once() {
+    struct Broken;
+    impl Transcriber for Broken {
+        fn transcribe(&mut self, _: &[i16], _: &Hints) -> Result<Transcript, SttError> {
+            panic!("broken")
+        }
+        fn restart(&mut self) -> Result<(), SttError> {
+            Err(SttError::Engine("out of memory".into()))
+        }
+    }
+    let mut all = engines(&Script::default());
+    all.transcribers = vec![Box::new(Broken)];
+    let mut rig = rig_with(Speech::start(all, SpeechConfig::default()));
+    for _ in 0..2 {
+        rig.feed(1_000, true);
+        rig.feed(1_000, false);
+        assert!(matches!(rig.next(), HearEvent::SpeechStarted { .. }));
+        assert!(matches!(rig.next(), HearEvent::Failed(SttError::Engine(_))));
+    }
+    let deadline = std::time::Instant::now() + LIMIT;
+    while rig.speech.stats().workers > 0 {
+        assert!(std::time::Instant::now() < deadline, "the worker is still counted");
+        std::thread::yield_now();
+    }
+    assert!(!rig.speech.has_room(), "no new calls");
+}
+
+#[test]
+fn partial_transcripts_come_while_the_caller_speaks_where_they_are_wanted() {
+    let config = SpeechConfig { partials: true, ..SpeechConfig::default() };
+    let script = Script::new(&["where is", "where is my order"]);
+    let mut rig = rig_with(Speech::start(engines(&script), config));
+    rig.feed(1_200, true);
+    assert!(matches!(rig.next(), HearEvent::SpeechStarted { .. }));
+    assert!(matches!(rig.next(), HearEvent::Partial { text } if text == "where is"));
+    rig.feed(200, true);
+    rig.feed(1_000, false);
+    assert_eq!(rig.words(), "where is my order");
+    assert_eq!(rig.speech.stats().partials, 1);
 }

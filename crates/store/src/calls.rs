@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::{Store, StoreError, stamp};
+use crate::{Store, StoreError, redact, stamp};
 
 /// One call's record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct CallRow {
 
 impl Store {
     /// Writes a call's record over its earlier version. An ended call stays as it ended: a late version without an end is
-    /// dropped.
+    /// dropped. Card numbers and codes in its words are taken out ([`crate::redact`]).
     pub async fn save_call(&self, row: &CallRow) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO calls (call_id, started_at, ended_at, caller, callee, disposition, record)
@@ -43,7 +43,7 @@ impl Store {
         .bind(&row.from)
         .bind(&row.to)
         .bind(&row.disposition)
-        .bind(&row.json)
+        .bind(redact::json_text(&row.json).as_ref())
         .execute(&self.0.writes)
         .await
         .map_err(|e| self.fault(&e))?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
-use crate::{Store, StoreError, stamp, time};
+use crate::{Store, StoreError, redact, stamp, time};
 
 /// One write to a call's case. It carries all of the case: a later one stands over an earlier.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,15 @@ pub struct CaseStamp {
     /// The case's id.
     pub case_id: i64,
     /// When the write took effect.
+    pub at: Timestamp,
+}
+
+/// A remark on a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteRow {
+    /// In words.
+    pub text: String,
+    /// When it was made.
     pub at: Timestamp,
 }
 
@@ -66,7 +75,25 @@ impl Store {
     /// Applies a write, once. A write that comes after the closing one (sent again from the dead letters, say) is taken but
     /// does not undo what the closing one says.
     pub async fn change_case(&self, change: &CaseChange<'_>) -> Result<CaseStamp, StoreError> {
+        self.once(change, Effect::Whole).await
+    }
+
+    /// Adds a remark, once, to the call's case, closed or not. A case that is not there yet is made of the change's words;
+    /// one that is there keeps its own.
+    pub async fn note_case(&self, change: &CaseChange<'_>, text: &str) -> Result<CaseStamp, StoreError> {
+        self.once(change, Effect::Note(text)).await
+    }
+
+    /// Says whose the call's case is, once, closed or not. A case that is not there yet is made of the change's words; one
+    /// that is there keeps the rest of its own.
+    pub async fn link_case(&self, change: &CaseChange<'_>) -> Result<CaseStamp, StoreError> {
+        self.once(change, Effect::Link).await
+    }
+
+    async fn once(&self, change: &CaseChange<'_>, effect: Effect<'_>) -> Result<CaseStamp, StoreError> {
         let fault = |e: sqlx::Error| self.fault(&e);
+        let (summary, body) = (redact::text(change.summary), redact::json_text(change.body));
+        let change = &CaseChange { summary: &summary, body: &body, ..*change };
         let mut tx = self.begin().await?;
         let before = sqlx::query("SELECT case_id, at FROM case_writes WHERE key = ?")
             .bind(change.key)
@@ -79,22 +106,7 @@ impl Store {
         }
         let now = stamp(Timestamp::now());
         // Not an upsert: that would use up a case number for each change.
-        let changed = set(
-            sqlx::query_scalar(
-                "UPDATE cases SET
-                   contact_id  = iif(closed, contact_id, ?2),
-                   disposition = iif(closed, disposition, ?3),
-                   trigger     = iif(closed, trigger, ?4),
-                   summary     = iif(closed, summary, ?5),
-                   body        = iif(closed, body, ?6),
-                   closed      = closed OR ?7,
-                   revision    = revision + 1,
-                   updated_at  = ?8
-                 WHERE call_id = ?1 RETURNING id",
-            ),
-            change,
-            &now,
-        );
+        let changed = set(sqlx::query_scalar(effect.update()), change, &now);
         let case_id = match changed.fetch_optional(&mut *tx).await.map_err(fault)? {
             Some(id) => id,
             None => {
@@ -113,8 +125,31 @@ impl Store {
             .execute(&mut *tx)
             .await
             .map_err(fault)?;
+        if let Effect::Note(text) = effect {
+            sqlx::query("INSERT INTO case_notes (key, case_id, text, at) VALUES (?, ?, ?, ?)")
+                .bind(change.key)
+                .bind(case_id)
+                .bind(redact::text(text).as_ref())
+                .bind(&now)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+        }
         tx.commit().await.map_err(fault)?;
         Ok(CaseStamp { case_id, at: time(&now) })
+    }
+
+    /// A case's remarks, oldest first.
+    pub async fn case_notes(&self, case_id: i64) -> Result<Vec<NoteRow>, StoreError> {
+        let rows = sqlx::query("SELECT text, at FROM case_notes WHERE case_id = ? ORDER BY rowid")
+            .bind(case_id)
+            .fetch_all(&self.0.reads)
+            .await;
+        let read = |row: &sqlx::sqlite::SqliteRow| -> sqlx::Result<NoteRow> {
+            let at: String = row.try_get("at")?;
+            Ok(NoteRow { text: row.try_get("text")?, at: time(&at) })
+        };
+        rows.and_then(|rows| rows.iter().map(read).collect()).map_err(|e| self.fault(&e))
     }
 
     /// A call's case.
@@ -142,9 +177,45 @@ impl Store {
     }
 }
 
+/// What a write does to a case that is there.
+#[derive(Debug, Clone, Copy)]
+enum Effect<'a> {
+    Whole,
+    Note(&'a str),
+    Link,
+}
+
+impl Effect<'_> {
+    /// All three take the same parameters.
+    fn update(self) -> &'static str {
+        match self {
+            Self::Whole => {
+                "UPDATE cases SET
+                   contact_id  = iif(closed, contact_id, coalesce(?2, contact_id)),
+                   disposition = iif(closed, disposition, ?3),
+                   trigger     = iif(closed, trigger, ?4),
+                   summary     = iif(closed, summary, ?5),
+                   body        = iif(closed, body, ?6),
+                   closed      = closed OR ?7,
+                   revision    = revision + 1,
+                   updated_at  = ?8
+                 WHERE call_id = ?1 RETURNING id"
+            }
+            Self::Note(_) => {
+                "UPDATE cases SET revision = revision + 1, updated_at = ?8
+                 WHERE call_id = ?1 RETURNING id"
+            }
+            Self::Link => {
+                "UPDATE cases SET contact_id = coalesce(?2, contact_id), revision = revision + 1, updated_at = ?8
+                 WHERE call_id = ?1 RETURNING id"
+            }
+        }
+    }
+}
+
 type Scalar<'q> = sqlx::query::QueryScalar<'q, sqlx::Sqlite, i64, sqlx::sqlite::SqliteArguments>;
 
-/// The parameters of both statements, 1 to 8.
+/// The parameters of all these statements, 1 to 8; SQLite takes some that a statement does not name.
 fn set<'q>(query: Scalar<'q>, change: &'q CaseChange<'_>, now: &'q str) -> Scalar<'q> {
     query
         .bind(change.call_id)

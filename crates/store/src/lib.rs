@@ -5,8 +5,10 @@
 //! - a write that returned `Ok` survives `kill -9` and power loss (WAL with `synchronous=FULL`);
 //! - one process has the store at a time;
 //! - a case write has one effect per key, however often it comes;
-//! - an ended call is not opened again.
+//! - an ended call is not opened again;
+//! - no card number and no code that a caller said or typed is in it.
 
+mod agents;
 mod calls;
 mod cases;
 mod error;
@@ -14,9 +16,12 @@ mod lock;
 mod migrate;
 mod outbox;
 mod people;
+mod privacy;
+pub mod redact;
 mod registrations;
 mod seed;
 pub mod text;
+mod tickets;
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -28,11 +33,13 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub use agents::AgentRow;
 pub use calls::CallRow;
-pub use cases::{CaseChange, CaseRow, CaseStamp};
+pub use cases::{CaseChange, CaseRow, CaseStamp, NoteRow};
 pub use error::StoreError;
 pub use outbox::{OutboxRow, OutboxState};
 pub use people::{ContactRow, OrderRow};
+pub use privacy::{Forgotten, Subject};
 pub use registrations::Registration;
 pub use seed::{Seed, SeedError};
 
@@ -76,6 +83,7 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            .pragma("secure_delete", "on") // what is deleted is overwritten: it may be somebody's wish
             .busy_timeout(BUSY_TIMEOUT);
         let pool = |size| SqlitePoolOptions::new().max_connections(size).idle_timeout(None).max_lifetime(None);
         let writes = pool(1).connect_with(options.clone()).await.map_err(fault)?;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use crate::{Store, StoreError, stamp, time};
+use crate::{Store, StoreError, redact, stamp, time};
 
 /// How far a write has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub struct OutboxRow {
 
 impl Store {
     /// Puts a write in. When this returns, it is on disk. If the key is there already nothing changes; either way the
-    /// row as it stands is returned, and whether it is new.
+    /// row as it stands is returned, and whether it is new. Card numbers and codes in the payload's words are taken out
+    /// ([`crate::redact`]): what is to be sent is the row's payload, not the one handed in.
     pub async fn outbox_add(
         &self,
         key: &str,
@@ -56,6 +57,7 @@ impl Store {
         payload: &str,
     ) -> Result<(OutboxRow, bool), StoreError> {
         let fault = |e: sqlx::Error| self.fault(&e);
+        let payload = redact::json_text(payload);
         let mut tx = self.begin().await?;
         let added = sqlx::query(
             "INSERT INTO outbox (key, call_id, step, payload, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
@@ -63,7 +65,7 @@ impl Store {
         .bind(key)
         .bind(call_id)
         .bind(step)
-        .bind(payload)
+        .bind(payload.as_ref())
         .bind(stamp(Timestamp::now()))
         .execute(&mut *tx)
         .await
@@ -79,6 +81,20 @@ impl Store {
     pub async fn outbox_get(&self, key: &str) -> Result<Option<OutboxRow>, StoreError> {
         let row = sqlx::query("SELECT * FROM outbox WHERE key = ?").bind(key).fetch_optional(&self.0.reads).await;
         row.and_then(|row| row.as_ref().map(read).transpose()).map_err(|e| self.fault(&e))
+    }
+
+    /// What came before a call's write: whether there is any, and the receipt of the last that was acknowledged.
+    pub async fn outbox_before(&self, call_id: &str, seq: i64) -> Result<(bool, Option<String>), StoreError> {
+        let row = sqlx::query(
+            "SELECT EXISTS (SELECT 1 FROM outbox WHERE call_id = ?1 AND seq < ?2) AS any,
+                    (SELECT receipt FROM outbox WHERE call_id = ?1 AND seq < ?2 AND receipt IS NOT NULL
+                     ORDER BY seq DESC LIMIT 1) AS receipt",
+        )
+        .bind(call_id)
+        .bind(seq)
+        .fetch_one(&self.0.reads)
+        .await;
+        row.and_then(|row| Ok((row.try_get("any")?, row.try_get("receipt")?))).map_err(|e| self.fault(&e))
     }
 
     /// What is to be delivered, oldest first.

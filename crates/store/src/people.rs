@@ -62,6 +62,12 @@ impl Store {
         self.contacts("SELECT * FROM contacts WHERE name_key = ? ORDER BY id", &name_key(name)).await
     }
 
+    /// Everyone with that e-mail address, whatever case.
+    pub async fn contacts_by_email(&self, address: &str) -> Result<Vec<ContactRow>, StoreError> {
+        let address = address.trim().to_lowercase();
+        self.contacts("SELECT * FROM contacts WHERE lower(email) = ? ORDER BY id", &address).await
+    }
+
     /// The contact of that id.
     pub async fn contact(&self, id: &str) -> Result<Option<ContactRow>, StoreError> {
         Ok(self.contacts("SELECT * FROM contacts WHERE id = ?", id).await?.pop())

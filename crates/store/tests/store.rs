@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use baton_store::{CallRow, CaseChange, OutboxState, Registration, Seed, Store, StoreError};
+use baton_store::{AgentRow, CallRow, CaseChange, OutboxState, Registration, Seed, Store, StoreError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -214,18 +214,63 @@ async fn registrations_hold_until_they_expire() {
         contact: contact.into(),
         source: "127.0.0.1:5062".into(),
         expires_at: at(expires),
+        ..Registration::default()
     };
-    let desk = binding("sip:1001@10.0.0.1", "2026-11-24T11:00:00Z");
-    store.save_registration(&desk).await.unwrap();
-    store.save_registration(&binding("sip:1001@10.0.0.2", "2026-11-24T10:00:00Z")).await.unwrap();
-    store.save_registration(&binding("sip:1001@10.0.0.3", "2026-11-24T11:00:00Z")).await.unwrap();
-    store.remove_registration("sip:1001@baton", "sip:1001@10.0.0.3").await.unwrap();
+    let desk = Registration {
+        q: 500,
+        path: vec!["<sip:edge1;lr>".into(), "<sip:edge2;lr>".into()],
+        ..binding("sip:1001@10.0.0.1", "2026-11-24T11:00:00Z")
+    };
+    let gone = binding("sip:1001@10.0.0.3", "2026-11-24T11:00:00Z");
+    store.set_registrations("sip:1001@baton", &[desk.clone(), gone]).await.unwrap();
+    let short = binding("sip:1001@10.0.0.2", "2026-11-24T10:00:00Z");
+    store.set_registrations("sip:1001@baton", &[desk.clone(), short]).await.unwrap();
     drop(store);
     let store = Store::open(&path).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T10:00:00Z")).await.unwrap(), std::slice::from_ref(&desk));
     let renewed = Registration { expires_at: at("2026-11-24T12:00:00Z"), ..desk };
-    store.save_registration(&renewed).await.unwrap();
+    store.set_registrations("sip:1001@baton", std::slice::from_ref(&renewed)).await.unwrap();
     assert_eq!(store.registrations(at("2026-11-24T11:30:00Z")).await.unwrap(), [renewed]);
+    store.set_registrations("sip:1001@baton", &[]).await.unwrap();
+    assert!(store.registrations(at("2026-11-24T11:30:00Z")).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_registrar_and_a_desk_find_what_they_knew_after_a_restart() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("b.db");
+    let store = Store::open(&path).await.unwrap();
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let phone = Registration {
+        aor: "sip:1001@baton".into(),
+        contact: "sip:1001@10.0.0.1;transport=tls".into(),
+        source: "10.0.0.1:40312".into(),
+        expires_at: at("2026-11-24T11:00:00Z"),
+        call_id: "a84b4c76e66710".into(),
+        cseq: 1_826,
+        transport: "tls".into(),
+        instance: Some("<urn:uuid:00000000-0000-1000-8000-000A95A0E128>".into()),
+        user_agent: Some("desk phone".into()),
+    };
+    store.save_registration(&Registration { cseq: 1_825, ..phone.clone() }).await.unwrap();
+    store.save_registration(&phone).await.unwrap();
+    let agent = |extension: &str, state: &str| AgentRow {
+        extension: extension.into(),
+        state: state.into(),
+        reason: (state == "paused").then(|| "lunch".into()),
+        since: at("2026-11-24T10:00:00Z"),
+    };
+    store.save_agent(&agent("1001", "ready")).await.unwrap();
+    store.save_agent(&agent("1001", "paused")).await.unwrap();
+    store.save_agent(&agent("1002", "ready")).await.unwrap();
+    store.remove_agent("1002").await.unwrap();
+    drop(store);
+
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.registrations(at("2026-11-24T10:30:00Z")).await.unwrap(), [phone]);
+    assert_eq!(store.agents().await.unwrap(), [agent("1001", "paused")]);
+    assert_eq!(store.remove_registrations("sip:1001@baton").await.unwrap(), 1);
+    assert_eq!(store.registrations(at("2026-11-24T10:30:00Z")).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -325,4 +370,18 @@ async fn other_process() {
     println!("the store is open");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
+}
+
+#[tokio::test]
+async fn promised_calls_outlive_the_process() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("b.db");
+    let store = Store::open(&path).await.unwrap();
+    store.save_ticket("call-1", "first").await.unwrap();
+    store.save_ticket("call-2", "second").await.unwrap();
+    store.save_ticket("call-1", "first, again").await.unwrap();
+    store.remove_ticket("call-2").await.unwrap();
+    drop(store);
+    let store = Store::open(&path).await.unwrap();
+    assert_eq!(store.tickets().await.unwrap(), [("call-1".to_owned(), "first, again".to_owned())]);
 }

@@ -17,8 +17,7 @@ pub const LONGEST_S: f32 = 30.0;
 /// computing", IEEE Trans. Affective Computing 7, 2016, for the choice; P. Boersma 1993 for F0 and HNR; N. de Jong & T. Wempe
 /// 2009 for rate and pauses. Bands are cut to the telephone's 300 to 3,400 Hz. Every one but level range, voiced ratio and
 /// pauses is compared with Praat in `tests/praat.rs`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[cfg_attr(test, derive(Default))]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Features {
     /// How long the audio is, s.
     pub duration_s: f32,
@@ -61,7 +60,7 @@ pub struct Features {
 
 impl Features {
     /// Measures an utterance: voice-gated audio of the caller alone, 8 kHz. `None`: it holds less than [`LEAST_VOICED_S`] of
-    /// voice. Takes about two milliseconds for each second of audio and allocates: not for an audio thread.
+    /// voice. Takes one or two milliseconds for each second of audio and allocates: not for an audio thread.
     pub fn of(pcm: &[i16]) -> Option<Self> {
         let end = pcm.len().saturating_sub((LONGEST_S * RATE) as usize);
         let x: Vec<f32> = pcm.iter().skip(end).map(|s| f32::from(*s) / 32_768.0).collect();

@@ -1,24 +1,24 @@
 //! Whom a free agent is given to, and who is told what.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::lines::Entry;
 use crate::plan::{Member, Strategy};
 
-use super::{Desk, Event, Promise, Waiter};
+use super::{Desk, Event, Promise};
 
 impl Desk {
     /// Promises free agents to who waits, in the order of the line. Who may be served by none that is free lets others pass.
-    pub(super) fn bring_together(&mut self, now: std::time::Instant) {
-        let waiting: Vec<Waiter> = self.lines.iter().map(|e| e.want.who.clone()).collect();
-        for who in waiting {
-            let Some(entry) = self.lines.iter().find(|e| e.want.who == who) else { continue };
-            if entry.is_parked() && (self.draining || !self.is_open(&entry.want.queue)) {
-                continue;
-            }
-            let chosen = self.choose(entry);
-            if !chosen.is_empty() {
-                self.offer(now, &who, &chosen);
+    pub(super) fn bring_together(&mut self, now: Instant) {
+        let mut at = 0;
+        while self.pool.any_ready() {
+            let Some(entry) = self.lines.get(at) else { break };
+            let sleeps = entry.is_parked() && (self.draining || !self.is_open(&entry.want.queue));
+            let chosen = if sleeps { Vec::new() } else { self.choose(entry) };
+            match chosen.is_empty() {
+                true => at += 1,
+                false => self.offer(now, at, &chosen), // and the next one has moved up
             }
         }
     }
@@ -53,9 +53,10 @@ impl Desk {
         first.map(|(_, m)| m.extension.clone()).into_iter().collect()
     }
 
-    fn offer(&mut self, now: std::time::Instant, who: &Waiter, chosen: &[String]) {
-        let Some(entry) = self.lines.remove(who) else { return };
-        let queue = entry.want.queue;
+    /// Takes who stands `at` this place out of the lines, and promises these agents to them.
+    fn offer(&mut self, now: Instant, at: usize, chosen: &[String]) {
+        let Some(entry) = self.lines.take(at) else { return };
+        let (who, queue) = (entry.want.who, entry.want.queue);
         let mut agents = Vec::new();
         for extension in chosen {
             if !self.pool.promise(extension) {
@@ -70,26 +71,24 @@ impl Desk {
             queue.last = chosen.last().cloned();
         }
         debug_assert!(now >= entry.entered, "time runs forwards");
-        self.events.push_back(Event::Offer { who: who.clone(), agents });
+        self.events.push_back(Event::Offer { who, agents });
     }
 
     /// Tells callers their place when it has changed, and everybody what agents do.
     pub(super) fn tell(&mut self) {
-        let moved: Vec<(Waiter, usize, Duration)> = self
-            .lines
-            .iter()
-            .filter(|e| !e.is_callback())
-            .filter_map(|e| {
-                let position = self.lines.place(&e.want.who)?;
-                (e.told != Some(position))
-                    .then(|| (e.want.who.clone(), position, self.estimate(&e.want.queue, position)))
-            })
-            .collect();
-        for (who, position, wait) in moved {
-            if let Some(entry) = self.lines.iter_mut().find(|e| e.want.who == who) {
-                entry.told = Some(position);
+        let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut moved = Vec::new();
+        for (at, entry) in self.lines.iter().enumerate() {
+            let place = places.entry(&entry.want.queue).or_default();
+            *place += 1;
+            if !entry.is_callback() && entry.told != Some(*place) {
+                moved.push((at, *place, self.estimate(&entry.want.queue, *place)));
             }
-            self.events.push_back(Event::Place { who, position, wait });
+        }
+        for (at, position, wait) in moved {
+            let Some(entry) = self.lines.get_mut(at) else { continue };
+            entry.told = Some(position);
+            self.events.push_back(Event::Place { who: entry.want.who.clone(), position, wait });
         }
         for (extension, state) in self.pool.states() {
             if self.shown.get(&extension) != Some(&state) {

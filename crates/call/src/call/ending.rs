@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use crate::api::{Action, CallerGone, HangUpCause};
-use crate::leg::Leg;
+use crate::api::{Action, CallerGone, HangUpCause, LeftQueue};
+use crate::leg::{CallerLeg, Leg};
 use crate::record::{By, MediaStats, Termination};
 use crate::timer::{self, Timer};
 
@@ -24,24 +24,36 @@ impl Call {
 
     /// Ends every leg that is still there: the agent's first, who may be hearing a briefing for a caller who is gone.
     pub(super) fn end(&mut self, now: Instant, termination: Termination, cause: HangUpCause) {
-        if matches!(self.phase, Phase::Joined) && self.agent.extension().is_some() {
-            self.act(Action::Unbridge);
-        }
-        let agent = self.agent.end(cause);
-        self.act_all(agent);
+        self.part();
+        self.end_agent(cause);
+        self.end_sides(cause);
+        self.leave_queue(LeftQueue::Abandoned);
+        self.keep_promise();
         let caller = self.caller.end(cause);
         self.act_all(caller);
         self.stop_talking();
         self.hold_music(false);
         self.timers.stop_all();
-        for line in self.lines.drain() {
-            self.keeper.line_cut(&line);
+        let lines: Vec<_> = self.lines.drain().collect();
+        for line in lines.iter().rev() {
+            self.keeper.line_cut(line); // the last one first: a turn that goes moves none of theirs
         }
         self.keeper.settle(self.flow.abandoned());
         self.keeper.ended(now, &self.intake, termination);
         self.phase = Phase::Closing;
         self.timers.set(Timer::FinalSave, now + timer::FINAL_SAVE);
         self.close_if_done();
+    }
+
+    /// A callback that ends before its caller was there is still owed.
+    fn keep_promise(&mut self) {
+        let owed = matches!(self.caller, CallerLeg::Absent | CallerLeg::Calling);
+        if let Some(mut ticket) = self.ticket.take().filter(|_| owed)
+            && let Some(since) = self.waited.as_ref().map(|w| w.since)
+        {
+            ticket.tries = ticket.tries.saturating_sub(1); // it was none
+            self.act(Action::KeepPlace { ticket, since });
+        }
     }
 
     pub(super) fn port_closed(&mut self, leg: Leg, stats: MediaStats) {

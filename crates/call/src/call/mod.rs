@@ -1,24 +1,33 @@
 //! The call itself: its phases, and what each input means in them. `talk` is the conversation, `handover` the way to a
-//! person, `ending` the end; this file holds the state, the border, and what stands above every phase.
+//! person, `queue` the waiting for one, `joined` the talk with one, `callback` a call that we begin, `ending` the end; this
+//! file holds the state, the border, and what stands above every phase.
 
+mod callback;
 mod ending;
 mod handover;
+mod joined;
+mod queue;
 mod talk;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use baton_intake::{Action as IntakeAction, Expected, Flow, Intake};
 use jiff::Timestamp;
 
-use crate::api::{Action, HangUpCause, Input, LineId, Setup};
+use crate::api::{Action, HangUpCause, Input, LineId, Offered, Setup};
 use crate::keep::{Keeper, termination};
-use crate::leg::{AgentLeg, CallerLeg, Leg};
-use crate::lines::{Line, Lines};
+use crate::leg::{AgentLeg, CallerLeg, Leg, SideLeg};
+use crate::lines::{CutOff, Line, Lines};
 use crate::record::{By, CallRecord, NotTaken};
+use crate::rules::Rules;
+use crate::ticket::Ticket;
 use crate::timer::{self, Timer, Timers};
+use crate::together::Talk;
 use crate::transfer::{Step, Transfer};
+use handover::Monologue;
+use queue::Waited;
 
 /// Where a call stands.
 #[derive(Debug)]
@@ -29,8 +38,12 @@ enum Phase {
     Conversing,
     /// On the way to a person; how far, the transfer knows: searching, awaiting the case, ringing, briefing, deciding.
     Transferring(Transfer),
-    /// Caller and agent talk.
-    Joined,
+    /// A callback: the agent has taken it, the caller is called.
+    CallingBack,
+    /// Accepted: caller and agent are told of each other, in these lines.
+    Introducing(Vec<LineId>),
+    /// Caller and agent talk, or whom the agent has brought in.
+    Joined(Talk),
     /// The assistant has the caller back, because a transfer failed.
     GivenBack,
     /// The assistant's last words are being said.
@@ -45,10 +58,24 @@ enum Phase {
 #[derive(Debug)]
 pub struct Call {
     flow: Arc<Flow>,
+    rules: Arc<Rules>,
     intake: Intake,
     phase: Phase,
     caller: CallerLeg,
     agent: AgentLeg,
+    third: SideLeg,
+    supervisor: SideLeg,
+    /// Who has put us on hold.
+    held: BTreeSet<Leg>,
+    /// Ringing tone is on for.
+    ringback: BTreeSet<Leg>,
+    /// The way to a person, as it was asked for last: for a callback.
+    waited: Option<Waited>,
+    /// An agent is asked of a queue, or promised.
+    in_queue: bool,
+    /// The promise that this call keeps.
+    ticket: Option<Box<Ticket>>,
+    monologue: Monologue,
     lines: Lines,
     timers: Timers,
     keeper: Keeper,
@@ -60,7 +87,7 @@ pub struct Call {
     /// The caller is speaking.
     hearing: bool,
     /// What the caller's speech cut off, until it turns out to be words.
-    interrupted: Option<Vec<String>>,
+    interrupted: Option<CutOff>,
     /// Something is being done for the assistant.
     acting: bool,
     speech_down: bool,
@@ -72,16 +99,41 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that was just taken. `wall` is the same moment as `now`.
+    /// A call that was just taken, with the rules as they come. `wall` is the same moment as `now`.
     pub fn new(now: Instant, wall: Timestamp, setup: Setup) -> Self {
-        let number = Some(setup.from.clone()).filter(|n| n.chars().filter(char::is_ascii_digit).count() >= 3);
+        Self::with_rules(now, wall, setup, Arc::default())
+    }
+
+    /// A call that was just taken. `wall` is the same moment as `now`.
+    pub fn with_rules(now: Instant, wall: Timestamp, setup: Setup, rules: Arc<Rules>) -> Self {
+        let mut call = Self::blank(now, wall, setup, rules);
+        call.timers.set(Timer::Confirm, now + timer::CONFIRM);
+        call.act(Action::AnswerCaller);
+        if let Some(number) = dialable(&call.keeper.record().from) {
+            call.act(Action::LookUpContact { number });
+        }
+        call.save();
+        call
+    }
+
+    /// A call of which nothing is known but its setup.
+    fn blank(now: Instant, wall: Timestamp, setup: Setup, rules: Arc<Rules>) -> Self {
         let mut call = Self {
-            intake: Intake::new(Arc::clone(&setup.flow), number.clone()),
+            intake: Intake::new(Arc::clone(&setup.flow), dialable(&setup.from)),
             keeper: Keeper::new(now, wall, &setup),
             flow: setup.flow,
+            rules,
             phase: Phase::Arriving,
             caller: CallerLeg::Answered,
             agent: AgentLeg::None,
+            third: SideLeg::None,
+            supervisor: SideLeg::None,
+            held: BTreeSet::new(),
+            ringback: BTreeSet::new(),
+            waited: None,
+            in_queue: false,
+            ticket: None,
+            monologue: Monologue::default(),
             lines: Lines::default(),
             timers: Timers::default(),
             actions: VecDeque::new(),
@@ -96,13 +148,7 @@ impl Call {
             cases_open: 0,
             ports_open: 1,
         };
-        call.timers.set(Timer::Confirm, now + timer::CONFIRM);
         call.timers.set(Timer::CallCeiling, now + timer::CALL_CEILING);
-        call.act(Action::AnswerCaller);
-        if let Some(number) = number {
-            call.act(Action::LookUpContact { number });
-        }
-        call.save();
         call
     }
 
@@ -135,8 +181,12 @@ impl Call {
     /// What stands above every phase comes first; the rest is for the phase.
     fn take(&mut self, now: Instant, input: Input) {
         match input {
-            Input::AgentOffered { extension } => self.agent_offered(now, extension),
-            Input::AgentAnswered => self.agent_answered(now),
+            Input::AgentOffered { extension } => {
+                self.agents_offered(now, vec![Offered { extension, must_accept: false }]);
+            }
+            Input::AgentsOffered { agents } => self.agents_offered(now, agents),
+            Input::AgentAnswered { extension } => self.agent_answered(now, extension),
+            Input::SupervisorJoins { extension, mode } => self.supervisor_joins(now, &extension, mode),
             Input::MediaStats { leg, stats } => self.port_closed(leg, stats),
             _ if self.is_over() => {}
             Input::CaseWritten { system, record_id } => self.case_written(now, system, record_id),
@@ -149,6 +199,8 @@ impl Call {
             _ if matches!(self.phase, Phase::Closing) => {}
             Input::CallerGone { cause, sip } => self.caller_gone(now, cause, sip),
             Input::Shutdown => self.end(now, termination("shutdown", By::Baton, 503), HangUpCause::Shutdown),
+            // Who has put us on hold need not send anything.
+            Input::MediaSilent { leg } if self.held.contains(&leg) => {}
             Input::MediaSilent { leg: Leg::Caller } => {
                 self.end(now, termination("rtp_timeout", By::Caller, 408), HangUpCause::NoMedia);
             }
@@ -164,26 +216,46 @@ impl Call {
                 self.keeper.understood(&self.intake);
             }
             Input::SpeechStarted => self.speech_started(now),
+            Input::Tone(reading) => {
+                self.keeper.tone(&reading);
+                self.intake.tone(reading);
+            }
             Input::Heard { text, confidence, ended } => self.heard(now, &text, confidence, ended),
+            Input::SpeechStopped => self.speech_stopped(now),
             Input::NotUnderstood => self.not_understood(now),
             Input::Digit { leg: Leg::Caller, digit } => self.caller_pressed(now, digit),
             Input::Digit { leg: Leg::Agent, digit } => self.agent_pressed(now, digit),
+            Input::Digit { leg: Leg::Supervisor, digit } => self.supervisor_pressed(now, digit),
             Input::LineStarted { line, at } => self.line_started(line, at),
+            Input::LineHeard { line, chars } => self.line_heard(line, chars),
             Input::LineEnded { line, completed } => self.line_ended(now, line, completed),
             Input::ActionResult(result) => self.action_result(now, result),
             Input::NoAgent => self.nobody(now),
-            Input::AgentRinging => self.agent_ringing(now),
-            Input::AgentFailed { code } => self.agent_failed(now, code),
+            Input::Queued { position, wait } => self.queued(now, position, wait),
+            Input::AgentRinging { extension } => self.agent_ringing(now, &extension),
+            Input::AgentFailed { extension, code } => self.agent_failed(now, &extension, code),
             Input::AgentGone { .. } => self.agent_gone(now),
+            Input::AnsweredByMachine => self.machine_answered(now),
+            Input::AgentVoice { on } => self.agent_voice(now, on),
+            Input::LegRinging { leg } => self.leg_rings(leg),
+            Input::LegAnswered { leg } => self.leg_answered(now, leg),
+            Input::LegFailed { leg, code } => self.leg_failed(now, leg, code),
+            Input::LegGone { leg } => self.leg_gone(now, leg),
+            Input::Hold { leg, on } => self.hold(now, leg, on),
+            Input::Refer { leg, to } => self.refer(now, leg, &to),
             Input::BridgeAudio { from, at } => self.bridge_audio(from, at),
             Input::MediaSilent { leg: Leg::Agent } => self.agent_silent(now),
+            Input::MediaSilent { leg: leg @ (Leg::Third | Leg::Supervisor) } => self.side_silent(now, leg),
             Input::SpeechDown => self.speech_down(now),
             // Nothing hangs on these: the assistant asks for a name it does not know, and live calls outlast a drain.
             Input::ContactUnknown | Input::ContactFailed | Input::Drain => {}
+            Input::Digit { leg: Leg::Third, .. } => {}
             // Above every phase; see `take`.
             Input::CallerGone { .. }
             | Input::AgentOffered { .. }
-            | Input::AgentAnswered
+            | Input::AgentsOffered { .. }
+            | Input::AgentAnswered { .. }
+            | Input::SupervisorJoins { .. }
             | Input::CaseWritten { .. }
             | Input::CaseFailed { .. }
             | Input::MediaSilent { leg: Leg::Caller }
@@ -204,7 +276,12 @@ impl Call {
             }
             Timer::ActionBudget => self.action_result(now, baton_intake::ActionResult::Failed),
             Timer::CrmWait => self.case_late(now),
-            Timer::AgentSearch => self.nobody(now),
+            Timer::AgentSearch | Timer::QueueCeiling => self.nobody(now),
+            Timer::AgentMonologue => self.monologue_due(now),
+            Timer::Introduction => self.introduced(now),
+            Timer::CallerRing => self.caller_unreached(now, true),
+            Timer::ThirdRing => self.third_lost(now, 408, true),
+            Timer::FeatureKeys => self.keys_paused(now),
             Timer::AgentRing => self.next_agent(now, NotTaken::NoAnswer, Some(HangUpCause::Normal)),
             Timer::BriefingCeiling => self.briefing_ended(now, false),
             Timer::AgentLinger => self.next_agent(now, NotTaken::NoDecision, Some(HangUpCause::NoDecision)),
@@ -255,7 +332,7 @@ impl Call {
     }
 
     fn say_line(&mut self, now: Instant, line: Line) {
-        if line.texts.iter().all(String::is_empty) {
+        if line.texts.iter().all(String::is_empty) || !self.caller.is_up() {
             return;
         }
         self.timers.stop(Timer::NoInput);
@@ -266,7 +343,7 @@ impl Call {
     }
 
     /// Stops what is being said to the caller.
-    fn stop_lines(&mut self) -> Option<Vec<String>> {
+    fn stop_lines(&mut self) -> Option<CutOff> {
         self.act(Action::StopSpeech { leg: Leg::Caller });
         self.lines.stop()
     }
@@ -281,6 +358,14 @@ impl Call {
             self.interrupted = None;
         }
         self.listening = on;
+    }
+
+    /// Ringing tone for a leg that waits for another one.
+    fn ringback(&mut self, leg: Leg, on: bool) {
+        let changed = if on { self.ringback.insert(leg) } else { self.ringback.remove(&leg) };
+        if changed {
+            self.act(Action::Ringback { leg, on });
+        }
     }
 
     fn hold_music(&mut self, on: bool) {
@@ -311,7 +396,7 @@ impl Call {
             Step::PrepareAgain => self.prepare_briefing(),
             Step::Brief => self.brief(now),
             Step::Help => self.help(now),
-            Step::Join => self.join(now),
+            Step::Join => self.accepted(now),
             Step::Next(why) => self.next_agent(now, why, Some(cause_of(why))),
             Step::GiveBack(why) => self.give_back(now, why),
         }
@@ -323,6 +408,12 @@ fn cause_of(why: NotTaken) -> HangUpCause {
         NotTaken::Declined => HangUpCause::Declined,
         NotTaken::NoDecision => HangUpCause::NoDecision,
         NotTaken::Silent => HangUpCause::NoMedia,
+        NotTaken::Machine => HangUpCause::Machine,
         NotTaken::NoAnswer | NotTaken::Busy | NotTaken::Unavailable | NotTaken::HungUp => HangUpCause::Normal,
     }
+}
+
+/// A number that could be called.
+fn dialable(number: &str) -> Option<String> {
+    Some(number.to_owned()).filter(|n| n.chars().filter(char::is_ascii_digit).count() >= 3)
 }

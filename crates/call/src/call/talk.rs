@@ -1,14 +1,16 @@
 //! The conversation: what the caller says and types goes to the intake, what it replies is said and followed.
 //!
-//! The caller may speak over anything but an announcement. What stops us must turn out to be words: if it was a cough, what
-//! it cut off is said once more, and nobody is asked to repeat what they never said. The silence that counts as no input
+//! The caller may speak over anything but an announcement. What stops us must turn out to be words for us: if it was a cough
+//! or an "uh-huh", we go on with the clause that was cut, and nobody is asked to repeat what they never said. What the record
+//! says that we said is what was heard of it. The silence that counts as no input
 //! begins where our line ended, not where it was ordered.
 
 use std::time::Instant;
 
-use baton_intake::{ActionResult, Line as FlowLine, Next, Reply, TriggerName};
+use baton_intake::{ActionResult, Expected, Line as FlowLine, Next, Reply, TriggerName};
 
 use crate::api::LineId;
+use crate::leg::Leg;
 use crate::lines::{After, Line};
 use crate::record::By;
 use crate::timer::{self, Timer};
@@ -50,6 +52,9 @@ impl Call {
             return;
         }
         self.keeper.heard(text.trim(), confidence, ended);
+        if self.is_backchannel(text) && self.resume(now) {
+            return;
+        }
         self.answered_us();
         let reply = self.intake.heard(text, confidence);
         self.follow(now, reply, Some(ended));
@@ -60,9 +65,8 @@ impl Call {
         if !self.spoken_to() {
             return;
         }
-        if let Some(texts) = self.interrupted.take() {
-            let id = self.new_line();
-            return self.say_line(now, Line { again: true, ..Line::new(id, texts, true) });
+        if self.resume(now) {
+            return;
         }
         if !self.lines.is_silent() {
             return; // noise over an announcement
@@ -71,7 +75,52 @@ impl Call {
         self.follow(now, reply, None);
     }
 
+    /// The caller is silent again: words come soon, or none.
+    pub(super) fn speech_stopped(&mut self, now: Instant) {
+        if self.hearing && self.is_talking() {
+            self.timers.set(Timer::Utterance, now + timer::DECODING);
+        }
+    }
+
+    /// What stopped us was no interruption: we go on with the clause that was cut. `false`: nothing was cut, or all of it was
+    /// heard.
+    fn resume(&mut self, now: Instant) -> bool {
+        let rest = self.interrupted.take().map(|cut| cut.rest()).unwrap_or_default();
+        if rest.is_empty() {
+            return false;
+        }
+        let id = self.new_line();
+        self.say_line(now, Line { again: true, ..Line::new(id, rest, true) });
+        true
+    }
+
+    /// "Uh-huh" over what we say means: go on. After a question that wants yes or no it is an answer.
+    fn is_backchannel(&self, text: &str) -> bool {
+        let plain: String = text.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-')).collect();
+        let plain = plain.trim().to_lowercase();
+        self.intake.expected() != Expected::YesNo && self.rules.backchannels.contains(&plain)
+    }
+
+    /// So much of a line was played.
+    pub(super) fn line_heard(&mut self, id: LineId, chars: usize) {
+        if let Some(line) = self.lines.get_mut(id) {
+            line.heard = Some(line.heard.map_or(chars, |h| h.max(chars)));
+        }
+        if let Some(cut) = &mut self.interrupted {
+            cut.heard(id, chars);
+        }
+    }
+
+    fn line_cut(&mut self, line: &Line) {
+        if let Some(at) = self.keeper.line_cut(line) {
+            self.lines.turn_removed(at);
+        }
+    }
+
     pub(super) fn no_input(&mut self, now: Instant) {
+        if self.held.contains(&Leg::Caller) {
+            return; // nobody is there to be asked; the silence counts anew when they are back
+        }
         if self.is_talking() {
             let reply = self.intake.no_input();
             self.follow(now, reply, None);
@@ -80,6 +129,9 @@ impl Call {
 
     /// Digits count wherever the assistant has the caller, also while speech-to-text is down.
     pub(super) fn caller_pressed(&mut self, now: Instant, digit: char) {
+        if matches!(self.phase, Phase::Transferring(_)) {
+            return self.waiting_caller_pressed(now, digit);
+        }
         if !self.is_talking() || !matches!(digit, '0'..='9' | '*' | '#') {
             return;
         }
@@ -136,6 +188,11 @@ impl Call {
                 return self.escalate(now, say, (trigger, disposition, queue), replies_to);
             }
             Next::Finish { disposition } => {
+                if disposition == self.flow.callback()
+                    && let Some(number) = self.intake.callback_number()
+                {
+                    self.keep_place(now, &number);
+                }
                 self.keeper.settle(&disposition);
                 self.stop_talking();
                 self.phase = Phase::Leaving;
@@ -150,10 +207,12 @@ impl Call {
     pub(super) fn line_ended(&mut self, now: Instant, id: LineId, completed: bool) {
         if let Some(line) = self.lines.ended(id) {
             if !completed {
-                self.keeper.line_cut(&line);
+                self.line_cut(&line);
             }
+            self.introduction_line_ended(now, id);
             return self.all_said(now);
         }
+        self.introduction_line_ended(now, id);
         self.told_agent(now, id, completed);
     }
 
@@ -174,7 +233,7 @@ impl Call {
             (Phase::Conversing | Phase::GivenBack, After::Listen(patience)) if !self.hearing => {
                 self.timers.set(Timer::NoInput, now + patience);
             }
-            (Phase::Transferring(transfer), _) => {
+            (Phase::Transferring(transfer), _) if self.caller.is_up() => {
                 let every = transfer.rules.news_every;
                 self.timers.set(Timer::HoldNews, now + every);
                 self.hold_music(true);

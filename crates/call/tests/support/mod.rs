@@ -44,7 +44,13 @@ pub fn order() -> OrderView {
 }
 
 pub fn maria() -> ContactView {
-    ContactView { id: "c1".into(), name: "Maria Gomez".into(), orders: vec![order()], matched_by: "caller_id".into() }
+    ContactView {
+        id: "c1".into(),
+        name: "Maria Gomez".into(),
+        orders: vec![order()],
+        matched_by: "caller_id".into(),
+        ..ContactView::default()
+    }
 }
 
 pub fn stats() -> MediaStats {
@@ -58,23 +64,38 @@ pub fn words(action: &Action) -> String {
         Action::AnswerCaller => "200 to caller".into(),
         Action::LookUpContact { number } => format!("look up {number}"),
         Action::Say { leg: Leg::Caller, texts, .. } => format!("say: {}", texts.join(" ")),
-        Action::Say { leg: Leg::Agent, texts, .. } => format!("tell agent: {}", texts.join(" ")),
+        Action::Say { leg, texts, .. } => format!("tell {}: {}", who(leg), texts.join(" ")),
         Action::StopSpeech { leg } => format!("stop speaking to {}", who(leg)),
         Action::Listen { on: true, .. } => "ear open".into(),
         Action::Listen { on: false, .. } => "ear closed".into(),
         Action::HoldMusic { on: true } => "music on".into(),
         Action::HoldMusic { on: false } => "music off".into(),
         Action::RunAction(baton_intake::Action::OrderStatus { number }) => format!("look up order {number}"),
+        Action::RunAction(baton_intake::Action::Lookup { record, .. }) => format!("look up {record}"),
+        Action::RunAction(baton_intake::Action::Webhook { name, .. }) => format!("call web hook {name}"),
         Action::WriteCase(case) => format!("write case {} {} {}", case.key, case.trigger, case.disposition),
         Action::PrepareBriefing { text } => format!("prepare briefing: {text}"),
-        Action::FindAgent { queue, not } if not.is_empty() => format!("find agent in {queue}, anybody"),
-        Action::FindAgent { queue, not } => format!("find agent in {queue}, not {}", not.join(", ")),
+        Action::FindAgent { queue, not, .. } if not.is_empty() => format!("find agent in {queue}, anybody"),
+        Action::FindAgent { queue, not, .. } => format!("find agent in {queue}, not {}", not.join(", ")),
+        Action::LeaveQueue { why } => format!("leave queue ({why:?})"),
+        Action::KeepPlace { ticket, .. } => {
+            format!("keep place of {} in {} for {}, tries {}", ticket.number, ticket.queue, ticket.id, ticket.tries)
+        }
         Action::RingAgent { extension, timeout } => format!("ring agent {extension} for {timeout:?}"),
-        Action::CancelAgent => "cancel agent".into(),
+        Action::CancelAgent { extension, cause } => format!("cancel agent {extension} ({cause:?})"),
+        Action::Dial { leg, to, .. } => format!("dial {to} as {}", who(leg)),
+        Action::Ringback { leg, on } => format!("ringback {} for {}", if *on { "on" } else { "off" }, who(leg)),
         Action::PlayBriefing { text, .. } => format!("brief: {text}"),
+        Action::AgentTalking { extension } => format!("{extension} talks"),
         Action::Bridge => "bridge".into(),
         Action::Unbridge => "unbridge".into(),
-        Action::ReleaseAgent { extension } => format!("release {extension}"),
+        Action::Mix { routes } => {
+            let ways: Vec<String> = routes.iter().map(|r| format!("{}>{}", who(&r.from), who(&r.to))).collect();
+            format!("mix {}", ways.join(" "))
+        }
+        Action::ReleaseAgent { extension, how } => format!("release {extension} ({how:?})"),
+        Action::AnswerRefer { leg, code } => format!("{code} to the REFER of {}", who(leg)),
+        Action::ReferProgress { leg, code } => format!("NOTIFY {code} to {}", who(leg)),
         Action::HangUp { leg, cause } => format!("BYE {} ({cause:?})", who(leg)),
         Action::SaveRecord => "save record".into(),
         Action::CompleteRecord => "complete record".into(),

@@ -6,7 +6,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use baton_crm::{CaseWrite, Crm, CrmError, Embedded, Lookup, Order, Person, Receipt, Step};
+use baton_crm::{
+    Capability, CaseView, CaseWrite, Crm, CrmError, Embedded, Lookup, Order, Person, PopRequest, Receipt, ScreenPop,
+    Step,
+};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -50,11 +53,7 @@ impl Faulty {
     async fn one(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         let fault = self.faults.lock().unwrap().pop_front();
         let _ = self.tries.send(Try { key: write.key.clone(), at: Instant::now() });
-        let apply = async || match write.step {
-            Step::Open => self.inner.write_case(write).await,
-            Step::Update => self.inner.update_case(write).await,
-            Step::Complete => self.inner.complete_case(write).await,
-        };
+        let apply = async || self.inner.write(write).await;
         match fault {
             None => apply().await,
             Some(Fault::Down) => Err(CrmError::Unavailable("503".into())),
@@ -84,19 +83,20 @@ impl Crm for Faulty {
         self.inner.order(number).await
     }
 
-    async fn write_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
-        assert_eq!(write.step, Step::Open);
+    async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.one(write).await
     }
 
-    async fn update_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
-        assert_eq!(write.step, Step::Update);
-        self.one(write).await
+    async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError> {
+        self.inner.cases(call_id).await
     }
 
-    async fn complete_case(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
-        assert_eq!(write.step, Step::Complete);
-        self.one(write).await
+    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+        self.inner.screen_pop(request).await
+    }
+
+    async fn check(&self) -> Vec<Capability> {
+        self.inner.check().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands. Exit status: 0 done, 1 it ran and failed, 2 it was not started because something given to it is wrong.
 
+mod crm;
 mod dial;
 mod init;
 mod models;
@@ -42,6 +43,21 @@ enum Command {
         #[command(subcommand)]
         command: models::Command,
     },
+    /// The system of record: what the credentials can do.
+    Crm {
+        #[command(subcommand)]
+        command: crm::Command,
+    },
+    /// Delete what the store holds of one caller, by number and contact id. The gateway must not be running.
+    Forget {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// The caller's numbers, as they were signalled.
+        numbers: Vec<String>,
+        /// The caller's id in the system of record.
+        #[arg(long)]
+        contact: Option<String>,
+    },
     /// Place one call: play, record, report. For scripts and people.
     Dial(dial::Args),
 }
@@ -62,6 +78,8 @@ pub fn main() -> ExitCode {
         },
         Command::Init { dir } => init::main(&dir),
         Command::Models { command } => models::main(command),
+        Command::Crm { command } => crm::main(command),
+        Command::Forget { config, numbers, contact } => crm::forget(config, numbers, contact),
         Command::Dial(args) => dial::main(args),
     }
 }
@@ -78,10 +96,9 @@ pub fn refuse(cause: &dyn std::fmt::Display) -> ExitCode {
 }
 
 fn summary(config: &config::Config) -> String {
-    let listeners: Vec<String> =
-        config.udp.iter().map(|a| format!("udp {a}")).chain(config.tcp.iter().map(|a| format!("tcp {a}"))).collect();
+    let listeners: Vec<String> = config.sip.listen.iter().map(|l| format!("{} {}", l.transport, l.bind)).collect();
     let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
-    let queues: Vec<String> = config.queues.iter().map(|q| format!("{} ({})", q.name, q.agents.join(", "))).collect();
+    let queues: Vec<String> = config.floor.queues.iter().map(|q| format!("{} ({})", q.name, members(q))).collect();
     format!(
         "config is sound\n  SIP        {}\n  RTP        {} ports {}-{}\n  numbers    {}\n  queues     {}\n  extensions {}\n  store      {}",
         listeners.join(", "),
@@ -93,4 +110,8 @@ fn summary(config: &config::Config) -> String {
         config.extensions.len(),
         config.store.display(),
     )
+}
+
+fn members(queue: &baton_agents::QueuePlan) -> String {
+    queue.members.iter().map(|m| m.extension.as_str()).collect::<Vec<_>>().join(", ")
 }

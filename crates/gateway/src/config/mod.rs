@@ -4,6 +4,8 @@
 mod locate;
 pub mod raw;
 mod secrets;
+mod sip;
+mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,10 +14,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_agents::{AgentPlan, Hours, Plan, QueuePlan};
+use baton_call::Rules;
+use baton_crm::Known;
+use baton_crm::config::CrmConfig;
 use baton_intake::Flow;
 
 use self::locate::Lines;
-pub use self::raw::Codec;
+pub use self::raw::{Codec, SttEngine};
+pub use self::sip::Sip;
 
 /// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
 pub const EMBEDDED: &str = concat!(
@@ -27,20 +34,22 @@ pub const EMBEDDED: &str = concat!(
 /// A compiled config.
 #[derive(Debug, Clone)]
 pub struct Config {
-    pub udp: Vec<SocketAddr>,
-    pub tcp: Vec<SocketAddr>,
-    pub domain: String,
-    pub digest_sha256: bool,
+    pub sip: Sip,
     pub media: Media,
     pub speech: Speech,
     pub store: PathBuf,
     pub seed: Option<PathBuf>,
-    pub crm_timeout: Duration,
+    pub crm: CrmConfig,
     pub http: Option<SocketAddr>,
     pub http_token: Option<String>,
     pub log: Log,
     pub extensions: Vec<Extension>,
-    pub queues: Vec<Queue>,
+    /// Queues and agents.
+    pub floor: Plan,
+    /// What holds for every call beside its flow.
+    pub rules: Rules,
+    /// How a caller's mood is weighed.
+    pub tone: baton_tone::Config,
     /// Called number → flow.
     pub dids: BTreeMap<String, Arc<Flow>>,
 }
@@ -62,6 +71,7 @@ pub struct Media {
 #[derive(Debug, Clone)]
 pub struct Speech {
     pub models: PathBuf,
+    pub engine: SttEngine,
     pub stt_workers: usize,
     pub stt_threads: usize,
     pub tts_workers: usize,
@@ -98,14 +108,6 @@ impl fmt::Debug for Secret {
             Self::Generated => "Generated",
         })
     }
-}
-
-/// Agents who share one kind of call.
-#[derive(Debug, Clone)]
-pub struct Queue {
-    pub name: String,
-    pub agents: Vec<String>,
-    pub wrap_up: Duration,
 }
 
 /// One thing wrong with a config.
@@ -163,6 +165,29 @@ pub fn parse(name: &str, text: &str, base: &Path) -> Result<Config, Faults> {
     Compiler { name, lines: Lines::new(&text), base, faults: Vec::new() }.compile(raw)
 }
 
+/// The config's own words, for the CRM's mappings to be checked against.
+struct Words {
+    dispositions: BTreeSet<String>,
+    queues: BTreeSet<String>,
+    extensions: BTreeSet<String>,
+    slots: BTreeSet<String>,
+}
+
+impl Words {
+    fn of(raw: &raw::Raw) -> Self {
+        let flows = raw.flow.values().map(|flow| &flow.disposition);
+        let of_flows = flows.flat_map(|d| [&d.solved, &d.nothing_done, &d.callback, &d.unreached, &d.abandoned]);
+        let of_intents = raw.flow.values().flat_map(|flow| flow.intent.iter().map(|intent| &intent.solved));
+        let of_triggers = raw.trigger.iter().map(|trigger| &trigger.disposition);
+        Self {
+            dispositions: of_flows.chain(of_intents).chain(of_triggers).flatten().cloned().collect(),
+            queues: raw.queue.iter().map(|queue| queue.name.clone()).collect(),
+            extensions: raw.extension.iter().map(|extension| extension.number.clone()).collect(),
+            slots: raw.flow.values().flat_map(|flow| flow.slot.iter().map(|slot| slot.name.clone())).collect(),
+        }
+    }
+}
+
 struct Compiler<'a> {
     name: &'a str,
     lines: Lines,
@@ -172,9 +197,10 @@ struct Compiler<'a> {
 
 impl Compiler<'_> {
     fn compile(mut self, raw: raw::Raw) -> Result<Config, Faults> {
-        let queues = self.queues(&raw);
+        let floor = self.floor(&raw);
+        let words = Words::of(&raw);
         let extensions = self.extensions(raw.extension);
-        let queue_names: Vec<String> = queues.iter().map(|q| q.name.clone()).collect();
+        let queue_names: Vec<String> = floor.queues.iter().map(|q| q.name.clone()).collect();
         let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
         let flows = match baton_intake::compile(flows, &queue_names) {
             Ok(flows) => flows,
@@ -185,14 +211,15 @@ impl Compiler<'_> {
                 BTreeMap::new()
             }
         };
+        let mut rules = raw.calls;
+        rules.queues = queue_names;
         let dids = self.dids(raw.did, &flows);
         let media = self.media(raw.media);
-        if raw.sip.udp.is_empty() && raw.sip.tcp.is_empty() {
-            self.fault(
-                &["sip"],
-                "no listener: both `udp` and `tcp` are empty",
-                "name at least one, e.g. udp = [\"127.0.0.1:5060\"]",
-            );
+        let sip = self.sip(raw.sip, raw.trunk);
+        self.crm(&raw.crm, &words);
+        if let Err(e) = raw.tone.check() {
+            let path: Vec<&str> = std::iter::once("tone").chain(e.key.split('.')).collect();
+            self.fault(&path, e.why.clone(), "docs/tone.md says what each weight does");
         }
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),
@@ -218,13 +245,11 @@ impl Compiler<'_> {
             return Err(Faults(self.faults));
         }
         Ok(Config {
-            udp: raw.sip.udp,
-            tcp: raw.sip.tcp,
-            domain: raw.sip.domain,
-            digest_sha256: raw.sip.digest_sha256,
+            sip,
             media,
             speech: Speech {
                 models: self.path(raw.speech.models),
+                engine: raw.speech.engine,
                 stt_workers: raw.speech.stt_workers,
                 stt_threads: raw.speech.stt_threads,
                 tts_workers: raw.speech.tts_workers,
@@ -232,12 +257,14 @@ impl Compiler<'_> {
             },
             store: self.path(raw.store.path),
             seed: raw.store.seed.map(|p| self.path(p)),
-            crm_timeout: Duration::from_millis(raw.crm.timeout_ms),
+            crm: raw.crm,
             http,
             http_token: raw.http.token,
             log: Log { filter: raw.log.filter, json: raw.log.json },
             extensions,
-            queues,
+            floor,
+            rules,
+            tone: raw.tone,
             dids,
         })
     }
@@ -317,7 +344,7 @@ impl Compiler<'_> {
         out
     }
 
-    fn queues(&mut self, raw: &raw::Raw) -> Vec<Queue> {
+    fn floor(&mut self, raw: &raw::Raw) -> Plan {
         let known: BTreeSet<&str> = raw.extension.iter().map(|e| e.number.as_str()).collect();
         let mut seen = BTreeSet::new();
         for (i, queue) in raw.queue.iter().enumerate() {
@@ -340,14 +367,48 @@ impl Compiler<'_> {
                 );
             }
         }
-        raw.queue
-            .iter()
-            .map(|q| Queue {
-                name: q.name.clone(),
-                agents: q.agents.clone(),
-                wrap_up: Duration::from_secs(q.wrap_up_s),
+        let queues = raw.queue.iter().enumerate().map(|(i, queue)| self.queue(i, queue, raw)).collect();
+        let agents = raw.extension.iter().map(|e| AgentPlan {
+            skills: e.skills.iter().cloned().collect(),
+            must_accept: e.must_accept,
+            ..AgentPlan::here(&e.number)
+        });
+        Plan { queues, agents: agents.collect() }
+    }
+
+    fn queue(&mut self, i: usize, queue: &raw::Queue, raw: &raw::Raw) -> QueuePlan {
+        let at = |key: &str| ["queue".to_owned(), i.to_string(), key.to_owned()];
+        if let Some(overflow) = queue.overflow.as_ref().filter(|o| !raw.queue.iter().any(|q| q.name == **o)) {
+            self.fault(
+                &at("overflow"),
+                format!("queue `{}` overflows into `{overflow}`, which is not defined", queue.name),
+                format!("add [[queue]] name = \"{overflow}\", or correct the name"),
+            );
+        }
+        let hours = if queue.hours.is_empty() && queue.closed.is_empty() {
+            Hours::always()
+        } else {
+            Hours::parse(&queue.hours, &queue.closed).unwrap_or_else(|e| {
+                self.fault(
+                    &at("hours"),
+                    format!("queue `{}`: {e}", queue.name),
+                    "write hours = [\"Mon-Fri 08:00-18:00\"], closed = [\"2026-12-25\"]",
+                );
+                Hours::always()
             })
-            .collect()
+        };
+        QueuePlan {
+            strategy: queue.strategy,
+            wrap_up: Duration::from_secs(queue.wrap_up_s),
+            max_wait: Duration::from_secs(queue.max_wait_s),
+            max_waiting: queue.max_waiting,
+            max_tries: queue.max_tries,
+            overflow: queue.overflow.clone(),
+            hours,
+            pause_after_missed: queue.pause_after_missed,
+            service_level: Duration::from_secs(queue.service_level_s),
+            ..QueuePlan::new(&queue.name, queue.agents.iter().map(String::as_str))
+        }
     }
 
     fn dids(&mut self, raw: Vec<raw::Did>, flows: &BTreeMap<String, Arc<Flow>>) -> BTreeMap<String, Arc<Flow>> {
@@ -381,6 +442,17 @@ impl Compiler<'_> {
             }
         }
         out
+    }
+
+    fn crm(&mut self, crm: &CrmConfig, words: &Words) {
+        let [dispositions, queues, extensions, slots] =
+            [&words.dispositions, &words.queues, &words.extensions, &words.slots]
+                .map(|list| list.iter().map(String::as_str).collect::<Vec<_>>());
+        let known = Known { dispositions: &dispositions, queues: &queues, extensions: &extensions, slots: &slots };
+        for fault in crm.check(&known) {
+            let path: Vec<&str> = fault.key.split('.').collect();
+            self.fault(&path, format!("{}: {}", fault.key, fault.what), fault.hint);
+        }
     }
 
     fn path(&self, path: PathBuf) -> PathBuf {

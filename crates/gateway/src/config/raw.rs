@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
+use baton_agents::Strategy;
+use baton_call::Rules;
 use baton_intake::raw as intake;
 use serde::Deserialize;
 
@@ -21,15 +23,21 @@ pub struct Raw {
     #[serde(default)]
     pub store: Store,
     #[serde(default)]
-    pub crm: Crm,
+    pub crm: baton_crm::config::CrmConfig,
     #[serde(default)]
     pub http: Http,
     #[serde(default)]
     pub log: Log,
     #[serde(default)]
+    pub trunk: Vec<Trunk>,
+    #[serde(default)]
     pub extension: Vec<Extension>,
     #[serde(default)]
     pub queue: Vec<Queue>,
+    #[serde(default)]
+    pub calls: Rules,
+    #[serde(default)]
+    pub tone: baton_tone::Config,
     #[serde(default)]
     pub did: Vec<Did>,
     #[serde(default)]
@@ -46,15 +54,60 @@ pub struct Raw {
 pub struct Sip {
     pub udp: Vec<SocketAddr>,
     pub tcp: Vec<SocketAddr>,
+    pub tls: Vec<SocketAddr>,
+    pub ws: Vec<SocketAddr>,
+    pub wss: Vec<SocketAddr>,
+    pub advertised: Option<IpAddr>,
     pub domain: String,
     pub digest_sha256: bool,
+    pub session_expires_s: Option<u64>,
+    pub certificate: Option<PathBuf>,
+    pub key: Option<PathBuf>,
+    pub client_ca: Option<PathBuf>,
+    pub client_required: bool,
+    pub trust: Option<PathBuf>,
+    pub ws_origins: Vec<String>,
+    pub known_callers_only: bool,
+    pub qualify_s: u64,
+    pub defence: Defence,
 }
 
 impl Default for Sip {
     fn default() -> Self {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 5060));
-        Self { udp: vec![loopback], tcp: vec![loopback], domain: "baton.localhost".into(), digest_sha256: false }
+        Self {
+            udp: vec![loopback],
+            tcp: vec![loopback],
+            tls: Vec::new(),
+            ws: Vec::new(),
+            wss: Vec::new(),
+            advertised: None,
+            domain: "baton.localhost".into(),
+            digest_sha256: false,
+            session_expires_s: None,
+            certificate: None,
+            key: None,
+            client_ca: None,
+            client_required: false,
+            trust: None,
+            ws_origins: Vec::new(),
+            known_callers_only: false,
+            qualify_s: 60,
+            defence: Defence::default(),
+        }
     }
+}
+
+/// `[sip.defence]`: what one source may do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Defence {
+    pub trusted: Vec<String>,
+    pub messages_per_s: Option<u32>,
+    pub connections_per_s: Option<u32>,
+    pub failures: Option<u32>,
+    pub window_s: Option<u64>,
+    pub ban_s: Option<u64>,
 }
 
 /// `[media]`
@@ -94,11 +147,21 @@ pub enum Codec {
     Pcma,
 }
 
+/// Which engine hears: Moonshine (English), Whisper (many languages), or Moonshine where its files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SttEngine {
+    Auto,
+    Moonshine,
+    Whisper,
+}
+
 /// `[speech]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Speech {
     pub models: PathBuf,
+    pub engine: SttEngine,
     pub stt_workers: usize,
     pub stt_threads: usize,
     pub tts_workers: usize,
@@ -109,6 +172,7 @@ impl Default for Speech {
     fn default() -> Self {
         Self {
             models: "media/models".into(),
+            engine: SttEngine::Auto,
             stt_workers: 1,
             stt_threads: 1,
             tts_workers: 1,
@@ -130,28 +194,6 @@ impl Default for Store {
     fn default() -> Self {
         Self { path: "var/baton.db".into(), seed: None }
     }
-}
-
-/// `[crm]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Crm {
-    pub kind: CrmKind,
-    /// How long one request may take before it counts as failed.
-    pub timeout_ms: u64,
-}
-
-impl Default for Crm {
-    fn default() -> Self {
-        Self { kind: CrmKind::Embedded, timeout_ms: 2_000 }
-    }
-}
-
-/// Which system of record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CrmKind {
-    Embedded,
 }
 
 /// `[http]`
@@ -183,11 +225,96 @@ impl Default for Log {
     }
 }
 
+/// `[[trunk]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    pub name: String,
+    #[serde(default)]
+    pub sources: Vec<String>,
+    #[serde(default)]
+    pub challenge: bool,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub registrar: Option<String>,
+    pub domain: Option<String>,
+    #[serde(default)]
+    pub targets: Vec<String>,
+    #[serde(default = "Trunk::health")]
+    pub health_s: u64,
+    #[serde(default = "Trunk::answer_within")]
+    pub answer_within_s: u64,
+    #[serde(default)]
+    pub channels: usize,
+    #[serde(default)]
+    pub calls_per_s: u32,
+    #[serde(default)]
+    pub numbers: Numbers,
+    #[serde(default)]
+    pub dids: BTreeMap<String, String>,
+    pub caller_id: Option<String>,
+    #[serde(default)]
+    pub caller_id_always: bool,
+    #[serde(default)]
+    pub asserted: bool,
+    #[serde(default)]
+    pub set_headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub remove_headers: Vec<String>,
+}
+
+impl Trunk {
+    fn health() -> u64 {
+        60
+    }
+    fn answer_within() -> u64 {
+        5
+    }
+}
+
+/// `[trunk.numbers]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Numbers {
+    pub country: Option<String>,
+    pub national_prefix: Option<String>,
+    pub international_prefix: Option<String>,
+    pub bare: BareNumber,
+    pub rewrite: BTreeMap<String, String>,
+    pub dial: DialForm,
+}
+
+/// What digits with neither prefix are.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BareNumber {
+    #[default]
+    Unknown,
+    National,
+    International,
+}
+
+/// How numbers are written towards the trunk.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DialForm {
+    #[default]
+    Plus,
+    Digits,
+    National,
+    International,
+}
+
 /// `[[extension]]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Extension {
     pub number: String,
+    #[serde(default)]
+    pub skills: Vec<String>,
+    /// Joined only by a key: what picks up there may be a mailbox.
+    #[serde(default)]
+    pub must_accept: bool,
     pub password: Option<String>,
     /// `MD5(user:realm:password)` in hex, for who will not keep a password in a file.
     pub ha1: Option<String>,
@@ -199,13 +326,42 @@ pub struct Extension {
 pub struct Queue {
     pub name: String,
     pub agents: Vec<String>,
+    #[serde(default)]
+    pub strategy: Strategy,
     #[serde(default = "Queue::wrap_up")]
     pub wrap_up_s: u64,
+    #[serde(default = "Queue::max_wait")]
+    pub max_wait_s: u64,
+    #[serde(default = "Queue::max_waiting")]
+    pub max_waiting: usize,
+    #[serde(default = "Queue::max_tries")]
+    pub max_tries: usize,
+    pub overflow: Option<String>,
+    #[serde(default)]
+    pub hours: Vec<String>,
+    #[serde(default)]
+    pub closed: Vec<String>,
+    #[serde(default)]
+    pub pause_after_missed: u32,
+    #[serde(default = "Queue::service_level")]
+    pub service_level_s: u64,
 }
 
 impl Queue {
     fn wrap_up() -> u64 {
         5
+    }
+    fn max_wait() -> u64 {
+        600
+    }
+    fn max_waiting() -> usize {
+        100
+    }
+    fn max_tries() -> usize {
+        10
+    }
+    fn service_level() -> u64 {
+        20
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_call::record::CallRecord;
 use baton_media::MediaCounters;
+use baton_speech::SpeechStats;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -48,6 +49,9 @@ pub struct Now {
     pub calls_live: usize,
     pub outbox_depth: u64,
     pub media: MediaCounters,
+    pub sip: baton_sip::Counters,
+    pub sizes: baton_sip::Sizes,
+    pub speech: SpeechStats,
 }
 
 impl Metrics {
@@ -124,10 +128,19 @@ impl Metrics {
     /// What the rooms say at this moment.
     fn asked(&self, now: &Now) -> Registry {
         let mut to = Registry::with_prefix("baton");
-        let media = &now.media;
+        let speech = &now.speech;
+        let (media, sip, sizes) = (&now.media, &now.sip, &now.sizes);
         for (name, help, value) in [
             ("calls_live", "Calls in progress", now.calls_live as u64),
             ("crm_outbox_depth", "CRM writes not yet acknowledged", now.outbox_depth),
+            ("sip_transactions", "Client and server transactions in memory", sizes.transactions as u64),
+            ("sip_dialogs", "Dialogs in memory", sizes.dialogs as u64),
+            ("sip_legs", "Legs in memory", sizes.legs as u64),
+            ("sip_registrations", "Registered contacts", sizes.bindings as u64),
+            ("sip_connections", "Stream connections", sip.connections as u64),
+            ("sip_banned", "Sources banned now", sip.banned as u64),
+            ("stt_waiting", "Utterances that wait for speech-to-text", speech.waiting as u64),
+            ("stt_workers", "Speech-to-text engines at work or ready", speech.workers as u64),
             ("media_worst_tick_late_microseconds", "Worst lateness of a media tick", media.worst_late_us),
         ] {
             to.register(name, help, ConstGauge::<u64>::new(value));
@@ -138,6 +151,18 @@ impl Metrics {
                 "Events dropped because a call's inbox was full",
                 self.call_events_lost.load(Ordering::Relaxed),
             ),
+            ("sip_dropped", "Datagrams dropped because the front end did not keep up", sip.dropped),
+            ("sip_limited", "Messages and connections of sources that sent too many", sip.limited),
+            ("sip_shed", "Requests answered 503 before any state was made", sip.shed),
+            ("sip_failures", "Failed registrations and calls counted against their source", sip.failures),
+            ("sip_ignored", "Messages of banned sources", sip.ignored),
+            ("sip_bans", "Bans", sip.bans),
+            ("stt_utterances", "Utterances heard", speech.finals),
+            ("stt_late", "Utterances whose words came after the turn's end", speech.late),
+            ("stt_shortened", "Utterances of which only the end was heard, for lack of time", speech.shortened),
+            ("stt_overloaded", "Utterances refused for lack of time", speech.overloaded),
+            ("stt_failed", "Utterances on which an engine failed", speech.failed),
+            ("stt_restarts", "Engines started anew", speech.restarts),
             ("media_ticks", "Media ticks that ran", media.ticks),
             ("media_ticks_late", "Media ticks that ran 5 ms late or more", media.ticks_late),
             ("media_malformed", "Datagrams that were no RTP or RTCP", media.malformed),
@@ -147,6 +172,13 @@ impl Metrics {
             ("media_send_failures", "Datagrams the system did not take", media.send_failures),
         ] {
             to.register(name, help, ConstCounter::<u64>::new(value));
+        }
+        for (name, help, value) in [
+            ("stt_wait", "Time utterances waited for an engine", speech.wait),
+            ("stt_decoding", "Time engines worked", speech.decoding),
+            ("stt_speech", "Speech that was decoded", speech.speech),
+        ] {
+            to.register_with_unit(name, help, Unit::Seconds, ConstCounter::new(value.as_secs_f64()));
         }
         process(&mut to);
         to
@@ -181,7 +213,13 @@ mod tests {
         metrics.taken();
         metrics.reply.observe(0.7);
         metrics.transfers.get_or_create(&Escalation { trigger: "distress".into(), outcome: "joined" }).inc();
-        let now = Now { calls_live: 2, outbox_depth: 0, media: MediaCounters::default() };
+        let now = Now {
+            calls_live: 2,
+            outbox_depth: 0,
+            media: MediaCounters::default(),
+            sip: Default::default(),
+            sizes: Default::default(),
+        };
         let text = metrics.text(&now).unwrap();
         for line in [
             "baton_calls_total 1",

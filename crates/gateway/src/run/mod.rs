@@ -6,6 +6,7 @@ mod desk;
 mod http;
 mod journal;
 mod lines;
+mod locations;
 mod metrics;
 mod records;
 mod secrets;
@@ -18,10 +19,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use baton_agents::Pool;
-use baton_crm::{Crm, Embedded, Outbox};
+use baton_agents::Input as FloorInput;
+use baton_crm::Outbox;
 use baton_media::{MediaConfig, MediaEvent, MediaEvents};
-use baton_sip::{Listen, SipCommand, SipConfig, SipEvent, Transport};
+use baton_sip::{Registration, SipCommand, SipConfig, SipEvent, TrunkState};
 use baton_store::Store;
 use dashmap::DashMap;
 use tokio::io::unix::AsyncFd;
@@ -48,6 +49,8 @@ pub enum StartError {
     Seed { path: PathBuf, cause: String },
     #[error("cannot load the hold music, {path}: {cause}\n    give another file under [media] hold_music, or remove the key", path = .path.display())]
     HoldMusic { path: PathBuf, cause: String },
+    #[error("{0}: {1}\n    {2}")]
+    Crm(String, String, String),
     #[error(transparent)]
     Media(#[from] baton_media::MediaStartError),
     #[error(transparent)]
@@ -87,6 +90,8 @@ struct Gateway {
     config: Config,
     shared: Arc<Shared>,
     sip_events: mpsc::Receiver<SipEvent>,
+    keeper: locations::Keeper,
+    callbacks: mpsc::Receiver<desk::CallBack>,
     draining: Arc<AtomicBool>,
     drain_asked: mpsc::Receiver<()>,
 }
@@ -108,8 +113,9 @@ impl Gateway {
         let speech = speech::start(&config)?;
         let passwords = secrets::passwords(&config)?;
 
-        let crm: Arc<dyn Crm> = Arc::new(Embedded::new(store.clone()));
-        let outbox = Outbox::start(store.clone(), Arc::clone(&crm), config.crm_timeout).await?;
+        let crm = config.crm.connect(&store).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
+        let write_timeout = Duration::from_millis(config.crm.timeout_ms);
+        let outbox = Outbox::start(store.clone(), Arc::clone(&crm), write_timeout).await?;
         let http = match config.http {
             Some(addr) => Some((http::bind(addr).await.map_err(|cause| StartError::Http { addr, cause })?, addr)),
             None => None,
@@ -122,9 +128,10 @@ impl Gateway {
             pin: config.media.pin,
             silence_limit: config.media.silence_limit,
         })?;
-        let (sip, sip_events) = baton_sip::start(sip_config(&config, &passwords)).await?;
+        let (sip, sip_events) =
+            baton_sip::start(sip_config(&config, &passwords, locations::kept(&store).await?)).await?;
 
-        let desk = desk::start(Pool::new(config.queues.iter().map(|q| (q.name.clone(), q.agents.clone(), q.wrap_up))));
+        let (desk, callbacks) = desk::start(config.floor.clone(), store.clone()).await;
         let shared = Arc::new(Shared {
             sip,
             media,
@@ -134,8 +141,13 @@ impl Gateway {
             outbox,
             desk,
             hold_music,
+            ringback: ringback(),
+            rules: Arc::new(config.rules.clone()),
+            tone: Arc::new(config.tone.clone()),
+            extensions: config.extensions.iter().map(|e| e.number.clone()).collect(),
+            trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
             codecs: config.media.codecs.clone(),
-            domain: config.domain.clone(),
+            domain: config.sip.domain.clone(),
             api: config.http,
             metrics: metrics::Metrics::new(),
             changes: broadcast::Sender::new(256),
@@ -158,7 +170,8 @@ impl Gateway {
             tokio::spawn(http::serve(listener, api));
         }
         say(&banner(&config, &passwords));
-        Ok(Self { config, shared, sip_events, draining, drain_asked })
+        let keeper = locations::keeper(shared.store.clone());
+        Ok(Self { config, shared, sip_events, keeper, callbacks, draining, drain_asked })
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
@@ -174,6 +187,7 @@ impl Gateway {
                     Some(event) => self.on_sip(event),
                     None => return refuse(&"the SIP endpoint stopped"),
                 },
+                Some(callback) = self.callbacks.recv() => self.call_back(callback),
                 Some(()) = self.drain_asked.recv() => self.drain(),
                 _ = terminate.recv() => self.on_signal(),
                 _ = interrupt.recv() => self.on_signal(),
@@ -207,11 +221,14 @@ impl Gateway {
         }
     }
 
-    /// Reads the flows, triggers and briefings again; live calls keep the ones they began with. A config with faults changes
+    /// Reads the flows, triggers, briefings and TLS files again; live calls keep the ones they began with. A config with faults changes
     /// nothing. What else is in the file takes a restart.
     fn reload(&mut self, file: Option<&Path>) {
         match crate::config::load(file) {
             Ok(new) => {
+                if let Err(e) = self.shared.sip.reload_tls() {
+                    warn!(error = %e, "the certificate in use stays");
+                }
                 let mut kept = Vec::new();
                 for (number, flow) in new.dids {
                     match self.config.dids.get_mut(&number) {
@@ -224,14 +241,31 @@ impl Gateway {
                 }
                 let prompts = self.config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>();
                 self.shared.speech.preload(&prompts);
-                info!("flows, triggers and briefings are read again; new calls follow them");
+                info!("flows, triggers, briefings and certificates are read again; new calls follow them");
             }
             Err(faults) => warn!("the config has faults, the one in use stays:\n{faults}"),
         }
     }
 
+    /// A promised call begins; its flow is the one of the call in which it was promised.
+    fn call_back(&self, callback: desk::CallBack) {
+        let flow = self.config.dids.values().find(|flow| flow.name() == callback.ticket.flow);
+        match flow.or_else(|| self.config.dids.values().next()) {
+            Some(flow) => call_task::call_back(&self.shared, Arc::clone(flow), callback),
+            None => warn!("no flow is there for a promised call"),
+        }
+    }
+
+    fn tell_floor(&self, input: FloorInput) {
+        self.shared.tell_desk(desk::Request::Tell(input));
+    }
+
     fn drain(&self) {
         info!(live = self.shared.live.len(), "draining: no new calls, live calls finish");
+        self.tell_floor(FloorInput::Drain);
+        for call in &self.shared.live {
+            call.value().send(CallEvent::Answer(baton_call::Input::Drain));
+        }
         self.draining.store(true, Ordering::Relaxed);
         self.shared.sip.drain(true);
     }
@@ -249,7 +283,7 @@ impl Gateway {
                     // Who withholds their number is nobody to look up (RFC 3323).
                     from: if details.anonymous { String::new() } else { from.asserted.unwrap_or(from.user) },
                     to: to.user,
-                    trunk: source.ip().to_string(),
+                    trunk: details.trunk.unwrap_or_else(|| source.ip().to_string()),
                     offer: sdp,
                     flow: Arc::clone(flow),
                 };
@@ -257,12 +291,16 @@ impl Gateway {
             }
             SipEvent::Registered { ext, contact, .. } => {
                 info!(extension = ext, contact, "registered");
-                self.shared.tell_desk(desk::Request::Registered { extension: ext });
+                self.tell_floor(FloorInput::Registered { extension: ext });
             }
             SipEvent::Unregistered { ext } => {
                 info!(extension = ext, "no longer registered");
-                self.shared.tell_desk(desk::Request::Unregistered { extension: ext });
+                self.tell_floor(FloorInput::Unregistered { extension: ext });
             }
+            SipEvent::Registrations { ext, contacts } => locations::keep(&self.keeper, ext, contacts),
+            SipEvent::Banned { source, .. } => warn!(%source, "banned for a while: too many failures"),
+            SipEvent::Pardoned { source } => info!(%source, "no longer banned"),
+            SipEvent::Trunk { name, state } => tell_trunk(&name, state),
             event => {
                 let inbox = event.leg().and_then(|leg| self.shared.by_leg.get(&leg).map(|entry| entry.value().clone()));
                 if let Some(inbox) = inbox {
@@ -270,6 +308,17 @@ impl Gateway {
                 }
             }
         }
+    }
+}
+
+fn tell_trunk(trunk: &str, state: TrunkState) {
+    match state {
+        TrunkState::Registered { expires_s } => info!(trunk, expires_s, "registered at the provider"),
+        TrunkState::Unregistered { code, reason, retry_s } => {
+            warn!(trunk, code, reason, retry_s, "not registered at the provider");
+        }
+        TrunkState::TargetUp { target } => info!(trunk, target, "the target answers again"),
+        TrunkState::TargetDown { target } => warn!(trunk, target, "the target does not answer"),
     }
 }
 
@@ -300,8 +349,8 @@ async fn pump_media(mut events: MediaEvents, shared: Arc<Shared>) {
             let leg = event.leg();
             let closed = matches!(event, MediaEvent::Closed { .. });
             let found = shared.by_media.get(&leg).map(|entry| entry.value().clone());
-            if let Some((which, inbox)) = found {
-                inbox.send(CallEvent::Media(which, event));
+            if let Some(inbox) = found {
+                inbox.send(CallEvent::Media(event));
             }
             if closed {
                 shared.by_media.remove(&leg);
@@ -321,18 +370,34 @@ fn hold_music(config: &Config) -> Result<baton_audio::Clip, StartError> {
     }
 }
 
-fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
-    let listen = |addrs: &[std::net::SocketAddr], transport| {
-        addrs.iter().map(|bind| Listen { transport, bind: *bind }).collect::<Vec<_>>()
+/// Ringing tone: 440 and 480 Hz, two seconds on, four off, at -19 dBm0 each (ITU-T E.180 supplement 2, North America).
+fn ringback() -> baton_audio::Clip {
+    let rate = baton_audio::RATE as usize;
+    let tone = |n: usize| {
+        let t = n as f32 / rate as f32 * std::f32::consts::TAU;
+        ((t * 440.0).sin() + (t * 480.0).sin()) * 2_500.0
     };
-    let mut all = listen(&config.udp, Transport::Udp);
-    all.extend(listen(&config.tcp, Transport::Tcp));
+    baton_audio::Clip::new((0..rate * 6).map(|n| if n < rate * 2 { tone(n) as i16 } else { 0 }).collect())
+}
+
+fn sip_config(config: &Config, passwords: &secrets::Passwords, restore: Vec<Registration>) -> SipConfig {
+    let sip = config.sip.clone();
     SipConfig {
-        listen: all,
-        domain: config.domain.clone(),
-        sha256: config.digest_sha256,
+        listen: sip.listen,
+        advertised: sip.advertised,
+        sha256: sip.digest_sha256,
+        session_expires: sip.session_expires,
+        tls: sip.tls,
+        ws_origins: sip.ws_origins,
+        defence: sip.defence,
+        trunks: sip.trunks,
+        known_callers_only: sip.known_callers_only,
+        qualify: sip.qualify,
+        tell_registrations: true,
+        restore,
+        extensions: passwords.sip_extensions(&sip.domain),
+        domain: sip.domain,
         user_agent: concat!("Baton/", env!("CARGO_PKG_VERSION")).into(),
-        extensions: passwords.sip_extensions(&config.domain),
         numbers: config.dids.keys().cloned().collect(),
         ..SipConfig::default()
     }
@@ -341,11 +406,8 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords) -> SipConfig {
 fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
     let mut text = String::from("baton is ready\n");
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<10} {value}\n"));
-    for addr in &config.udp {
-        line("SIP", format!("udp {addr}"));
-    }
-    for addr in &config.tcp {
-        line("SIP", format!("tcp {addr}"));
+    for listen in &config.sip.listen {
+        line("SIP", format!("{} {}", listen.transport, listen.bind));
     }
     line("RTP", format!("{} ports {}-{}", config.media.bind, config.media.ports.0, config.media.ports.1));
     for (number, flow) in &config.dids {
@@ -353,7 +415,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             "call",
             format!(
                 "sip:{number}@{} (flow {})",
-                config.udp.first().or(config.tcp.first()).map_or_else(String::new, ToString::to_string),
+                config.sip.listen.first().map_or_else(String::new, |l| l.bind.to_string()),
                 flow.name()
             ),
         );
@@ -367,7 +429,7 @@ fn banner(config: &Config, passwords: &secrets::Passwords) -> String {
             ),
             _ => "password as configured".into(),
         };
-        line("register", format!("{}@{}, {password}", extension.number, config.domain));
+        line("register", format!("{}@{}, {password}", extension.number, config.sip.domain));
     }
     if let Some(addr) = config.http {
         line("API", format!("http://{addr}/api/v1/calls"));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
 use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
-use baton_intake::{Action, ActionResult, ContactView, OrderView};
-use baton_media::{LegStats, MediaCommand};
+use baton_intake::{Action, ActionResult, ContactView, OrderView, ToneReading};
+use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
@@ -60,6 +60,14 @@ pub fn run_action(shared: &Arc<Shared>, inbox: &Inbox, action: Action) {
                 }
                 Err(_) => ActionResult::Failed,
             },
+            Action::Lookup { record, .. } => {
+                warn!(record, "nothing answers look-ups of this record");
+                ActionResult::Failed
+            }
+            Action::Webhook { name, .. } => {
+                warn!(name, "there is no web hook of this name");
+                ActionResult::Failed
+            }
         };
         inbox.send(CallEvent::Answer(Input::ActionResult(result)));
     });
@@ -72,6 +80,8 @@ pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
         let case = CaseWrite {
             key: draft.key,
             call_id: draft.call_id,
+            from: draft.from,
+            queue: Some(draft.queue),
             contact: draft.contact_id,
             caller_name: draft.caller_name,
             account_holder: draft.account_holder,
@@ -125,6 +135,7 @@ pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
         ended_at: record.ended_at.map(|t| t.0),
         bridged_at: record.bridged_at.map(|t| t.0),
         agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
+        ..CaseWrite::default()
     };
     if let Err(e) = shared.outbox.enqueue(&case).await {
         error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
@@ -137,6 +148,7 @@ fn contact(person: Person, matched_by: &str) -> ContactView {
         name: person.name,
         orders: person.orders.into_iter().map(order).collect(),
         matched_by: matched_by.into(),
+        ..ContactView::default()
     }
 }
 
@@ -150,8 +162,7 @@ fn order(order: baton_crm::Order) -> OrderView {
 pub fn media(stats: &LegStats) -> MediaStats {
     MediaStats {
         codec: match stats.codec {
-            Some(baton_media::Codec::Pcmu) => "PCMU",
-            Some(baton_media::Codec::Pcma) => "PCMA",
+            Some(codec) => codec.name(),
             None => "none",
         }
         .to_owned(),
@@ -165,34 +176,51 @@ pub fn media(stats: &LegStats) -> MediaStats {
 
 /// What the far side's description means for its media leg. A side on hold is sent nothing it did not ask for.
 pub fn connect(remote: &Remote) -> MediaCommand {
-    MediaCommand::Connect {
-        remote: remote.addr,
-        codec: match remote.codec {
-            sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
-            sdp::Codec::Pcma => baton_media::Codec::Pcma,
-        },
-        payload_type: remote.payload_type,
+    let codec = match remote.codec {
+        sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
+        sdp::Codec::Pcma => baton_media::Codec::Pcma,
+    };
+    MediaCommand::Connect(Agreement {
         dtmf_payload_type: remote.dtmf_payload_type,
         send: matches!(remote.direction, Direction::SendRecv | Direction::RecvOnly),
         receive: matches!(remote.direction, Direction::SendRecv | Direction::SendOnly),
-    }
+        ..Agreement::new(remote.addr, CodecList::one(codec, remote.payload_type))
+    })
 }
 
-/// How a leg is ended: BYE if it was answered, a refusal before.
+/// How a caller's leg is ended: BYE if it was answered, a refusal before.
 pub fn goodbye(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
-    let (code, text) = match cause {
-        HangUpCause::Normal => (200, "call completed"),
-        HangUpCause::OtherSideGone => (200, "the other side hung up"),
-        HangUpCause::Declined => (603, "declined"),
-        HangUpCause::NoDecision => (603, "no decision after the briefing"),
-        HangUpCause::NoMedia => (408, "no RTP received"),
-        HangUpCause::Shutdown => (503, "gateway is ending"),
-    };
+    let (code, text) = told(cause);
     info!(leg = leg.0, text, "ending a leg");
     if answered {
         SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) }
     } else {
         SipCommand::Reject { leg, code: if code == 200 { 480 } else { code }, reason: Some(text.into()) }
+    }
+}
+
+/// How a leg that we called is ended: BYE if it was answered, CANCEL before.
+pub fn stop_calling(leg: LegId, answered: bool, cause: HangUpCause) -> SipCommand {
+    let (code, text) = told(cause);
+    info!(leg = leg.0, text, "ending a leg");
+    match (answered, cause) {
+        (true, _) => SipCommand::Bye { leg, reason: Some(fields::reason(code, text)) },
+        (false, HangUpCause::AnsweredElsewhere) => SipCommand::CancelFor { leg, reason: fields::completed_elsewhere() },
+        (false, _) => SipCommand::Cancel { leg },
+    }
+}
+
+fn told(cause: HangUpCause) -> (u16, &'static str) {
+    match cause {
+        HangUpCause::Normal => (200, "call completed"),
+        HangUpCause::OtherSideGone => (200, "the other side hung up"),
+        HangUpCause::Declined => (603, "declined"),
+        HangUpCause::NoDecision => (603, "no decision after the briefing"),
+        HangUpCause::NoMedia => (408, "no RTP received"),
+        HangUpCause::AnsweredElsewhere => (200, "answered elsewhere"),
+        HangUpCause::Machine => (200, "a machine answered"),
+        HangUpCause::PassedOn => (200, "the caller was passed on"),
+        HangUpCause::Shutdown => (503, "gateway is ending"),
     }
 }
 
@@ -215,6 +243,12 @@ pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
     let name =
         record.slots.get("name").map(|v| v.value.clone()).or_else(|| record.contact.as_ref().map(|c| c.name.clone()));
     (record.from.clone(), name)
+}
+
+/// How something was said, as the conversation weighs it.
+pub fn tone(reading: &baton_tone::Reading) -> ToneReading {
+    let why = reading.why.iter().map(|reason| reason.words.clone()).collect();
+    ToneReading { score: reading.score / 100.0, peak: reading.peak / 100.0, why }
 }
 
 /// The conversation's word for what comes next, as endpointing knows it.

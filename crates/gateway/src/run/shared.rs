@@ -1,11 +1,13 @@
 //! What every call's task may use: handles to the rooms, and the look-up tables that bring events to the right task.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use baton_audio::Clip;
 use baton_call::LineId;
-use baton_call::{Input, Leg};
+use baton_call::record::CallRecord;
+use baton_call::{Input, Rules};
 use baton_crm::{Crm, Outbox};
 use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg};
 use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
@@ -23,7 +25,7 @@ use crate::config::Codec;
 #[derive(Debug)]
 pub enum CallEvent {
     Sip(SipEvent),
-    Media(Leg, MediaEvent),
+    Media(MediaEvent),
     Hear(HearEvent),
     /// The voice delivered a part of a line.
     Spoken(LineId, Spoken),
@@ -75,6 +77,16 @@ pub struct Shared {
     pub outbox: Outbox,
     pub desk: Desk,
     pub hold_music: Clip,
+    /// What a caller hears while somebody else is rung for them.
+    pub ringback: Clip,
+    /// What holds for every call beside its flow: queues, keys, numbers.
+    pub rules: Arc<Rules>,
+    /// How a caller's mood is weighed.
+    pub tone: Arc<baton_tone::Config>,
+    /// Numbers that are phones of ours.
+    pub extensions: BTreeSet<String>,
+    /// Trunks that calls can be placed by, in order.
+    pub trunks: Vec<String>,
     pub codecs: Vec<Codec>,
     /// The host of our own addresses.
     pub domain: String,
@@ -85,8 +97,8 @@ pub struct Shared {
     pub changes: broadcast::Sender<String>,
     /// SIP leg → the call that owns it.
     pub by_leg: DashMap<LegId, Inbox>,
-    /// Media leg → the call that owns it, and which of its legs it is.
-    pub by_media: DashMap<MediaLeg, (Leg, Inbox)>,
+    /// Media leg → the call that owns it.
+    pub by_media: DashMap<MediaLeg, Inbox>,
     /// Live calls, for the API and for the drain.
     pub live: DashMap<String, Inbox>,
 }
@@ -122,5 +134,50 @@ impl Shared {
             Codec::Pcma => baton_sip::sdp::Codec::Pcma,
         };
         self.codecs.iter().map(one).collect()
+    }
+}
+
+/// How somebody is called.
+pub enum Way {
+    /// A phone that is registered here.
+    Extension,
+    /// By this trunk.
+    Trunk(String),
+}
+
+impl Shared {
+    /// The way to a number: an extension of ours, else the trunk the call came by, else the first there is.
+    pub fn way_to(&self, number: &str, came_by: &str) -> Option<Way> {
+        if self.extensions.contains(number) {
+            return Some(Way::Extension);
+        }
+        let trunk = self.trunks.iter().find(|name| *name == came_by).or_else(|| self.trunks.first())?;
+        Some(Way::Trunk(trunk.clone()))
+    }
+}
+
+impl Way {
+    /// The INVITE that goes this way.
+    pub fn invite(self, leg: LegId, to: &str, record: &CallRecord, sdp: String) -> SipCommand {
+        let headers = vec![("X-Baton-Call-ID".to_owned(), record.call_id.clone())];
+        match self {
+            Self::Extension => SipCommand::Invite {
+                leg,
+                ext: to.to_owned(),
+                from_user: record.from.clone(),
+                from_display: None,
+                headers,
+                sdp,
+            },
+            Self::Trunk(trunk) => SipCommand::InviteTrunk {
+                leg,
+                trunk,
+                number: to.to_owned(),
+                from_user: String::new(),
+                from_display: None,
+                headers,
+                sdp,
+            },
+        }
     }
 }

@@ -1,9 +1,16 @@
 //! The speech room, started: the local engines if this binary was built with them.
 
-use baton_models::Layout;
-use baton_speech::{Speech, SpeechConfig};
+#[cfg(feature = "native-speech")]
+use baton_models::{Layout, SttModel, missing_for};
+use baton_speech::Speech;
+#[cfg(feature = "native-speech")]
+use baton_speech::SpeechConfig;
+#[cfg(feature = "native-speech")]
+use baton_speech_native::{Engine, MoonshineFiles};
 
 use crate::config::Config;
+#[cfg(feature = "native-speech")]
+use crate::config::SttEngine;
 
 /// Why there is no speech.
 #[derive(Debug, thiserror::Error)]
@@ -24,12 +31,29 @@ pub enum SpeechError {
 #[cfg(feature = "native-speech")]
 pub fn start(config: &Config) -> Result<Speech, SpeechError> {
     let layout = Layout::new(&config.speech.models);
-    let missing = baton_models::missing(&config.speech.models);
+    let (engine, wanted) = match config.speech.engine {
+        SttEngine::Moonshine => (Engine::Moonshine, SttModel::Moonshine),
+        SttEngine::Auto if missing_for(&layout.dir, &[SttModel::Moonshine]).is_empty() => {
+            (Engine::Moonshine, SttModel::Moonshine)
+        }
+        SttEngine::Auto | SttEngine::Whisper => (Engine::Whisper, SttModel::Whisper),
+    };
+    // Without the embedding model the flows' phrases decide alone.
+    let mut missing = missing_for(&layout.dir, &[wanted]);
+    missing.retain(|m| !m.is_optional());
     if !missing.is_empty() {
         return Err(SpeechError::Missing { names: missing.iter().map(|m| m.name).collect::<Vec<_>>().join(", ") });
     }
+    let moonshine = layout.moonshine();
     let engines = baton_speech_native::engines(&baton_speech_native::NativeConfig {
+        engine,
         whisper: layout.whisper(),
+        moonshine: MoonshineFiles {
+            encoder: moonshine.encoder,
+            first: moonshine.first,
+            next: moonshine.next,
+            tokens: moonshine.tokens,
+        },
         voice: layout.voice(),
         silero: layout.silero(),
         onnxruntime: layout.onnxruntime(),
@@ -38,7 +62,7 @@ pub fn start(config: &Config) -> Result<Speech, SpeechError> {
         stt_threads: config.speech.stt_threads,
         tts_workers: config.speech.tts_workers,
     })?;
-    Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()) }))
+    Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()), ..SpeechConfig::default() }))
 }
 
 /// Says that this binary cannot hear or speak.

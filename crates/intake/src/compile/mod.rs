@@ -1,14 +1,16 @@
 //! Raw config to flows: every reference checked, every phrase, pattern and template parsed, every fault collected with
 //! its place and its remedy. Nothing that compiles can fail for its config in the middle of a call.
 
-mod parts;
+mod intents;
+mod slots;
+mod triggers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::TriggerName;
-use crate::flow::{Dispositions, Flow, Slot, TransferRules, Trigger};
+use crate::flow::{Dispositions, Flow, IdentityRules, Slot, TransferRules};
 use crate::raw::{self, SlotKind};
 use crate::template::Template;
 use crate::understand::words::normal;
@@ -26,7 +28,7 @@ pub struct ConfigError {
 }
 
 /// Facts that every template may name, besides the flow's slots.
-pub(crate) const FACTS: [&str; 5] = ["who", "tried", "missing", "why", "caller_number"];
+pub(crate) const FACTS: [&str; 6] = ["who", "tried", "missing", "why", "caller_number", "mood"];
 
 /// Triggers that a conversation can always run into.
 const NEEDED: [TriggerName; 5] = [
@@ -88,99 +90,6 @@ impl Compiler<'_> {
         }
     }
 
-    /// What can be checked of triggers without a flow.
-    fn triggers(&mut self, raw: &raw::Flows) {
-        let mut seen = BTreeSet::new();
-        for (i, trigger) in raw.trigger.iter().enumerate() {
-            let index = i.to_string();
-            let at = |key| ["trigger", index.as_str(), key];
-            let name = trigger.name.as_str();
-            if TriggerName::named(name).is_none() {
-                let all = TriggerName::ALL.map(TriggerName::as_str).join(", ");
-                self.fault(&at("name"), format!("there is no trigger `{name}`"), format!("use one of: {all}"));
-            }
-            if !seen.insert((name, trigger.flow.as_deref())) {
-                self.fault(&at("name"), format!("trigger `{name}` is there twice"), "remove one of the two");
-            }
-            if let Some(flow) = trigger.flow.as_deref().filter(|f| !raw.flow.contains_key(*f)) {
-                self.fault(
-                    &at("flow"),
-                    format!("trigger `{name}` belongs to flow `{flow}`, which is not defined"),
-                    "correct the name, or leave `flow` out for every flow",
-                );
-            }
-            if trigger.disposition.as_deref().is_none_or(|d| d.trim().is_empty()) {
-                self.fault(
-                    &at("disposition"),
-                    format!("trigger `{name}` has no disposition"),
-                    "add disposition = \"…\", the outcome's code in your CRM",
-                );
-            }
-            match trigger.briefing.as_deref() {
-                None => self.fault(
-                    &at("briefing"),
-                    format!("trigger `{name}` has no briefing"),
-                    "add briefing = \"…\", the name of a [briefing.NAME]",
-                ),
-                Some(b) if !raw.briefing.contains_key(b) => self.fault(
-                    &at("briefing"),
-                    format!("trigger `{name}` uses briefing `{b}`, which is not defined"),
-                    format!("define [briefing.{b}], or correct the name"),
-                ),
-                Some(_) => {}
-            }
-            match trigger.queue.as_deref() {
-                None => self.fault(
-                    &at("queue"),
-                    format!("trigger `{name}` has no queue"),
-                    "add queue = \"…\", the name of a [[queue]]",
-                ),
-                Some(q) if !self.queues.iter().any(|known| known == q) => self.fault(
-                    &at("queue"),
-                    format!("trigger `{name}` goes to queue `{q}`, which is not defined"),
-                    format!("define [[queue]] name = \"{q}\", or use one of: {}", self.queues.join(", ")),
-                ),
-                Some(_) => {}
-            }
-            self.condition(&index, trigger);
-        }
-    }
-
-    fn condition(&mut self, index: &str, trigger: &raw::Trigger) {
-        let at = |key| ["trigger", index, "condition", key];
-        let (name, c) = (trigger.name.as_str(), &trigger.condition);
-        let by_phrase = matches!(name, "asked_for_person" | "distress");
-        let by_amount = name == "amount_over_limit";
-        if by_phrase && c.phrases.is_empty() {
-            self.fault(
-                &at("phrases"),
-                format!("trigger `{name}` has no phrases"),
-                "add condition = { phrases = [\"…\"] }",
-            );
-        }
-        if !by_phrase && !c.phrases.is_empty() {
-            self.fault(
-                &at("phrases"),
-                format!("trigger `{name}` does not fire on phrases"),
-                "remove `phrases`; asked_for_person and distress have them",
-            );
-        }
-        if by_amount && (c.slot.is_none() || c.over.is_none_or(|o| !(o > 0.0 && o < 1e9))) {
-            self.fault(
-                &at("over"),
-                format!("trigger `{name}` has no limit"),
-                "add condition = { slot = \"amount\", over = 200 }, in dollars",
-            );
-        }
-        if !by_amount && (c.slot.is_some() || c.over.is_some()) {
-            self.fault(
-                &at("over"),
-                format!("trigger `{name}` does not fire on an amount"),
-                "remove `slot` and `over`; amount_over_limit has them",
-            );
-        }
-    }
-
     fn flow(&mut self, name: &str, raw: &raw::Flow, triggers: &[raw::Trigger]) -> Flow {
         let company = |text: &str| text.replace("{company}", raw.company.trim()).trim().to_owned();
         self.prompts(name, raw);
@@ -188,7 +97,8 @@ impl Compiler<'_> {
         let known = collected(&slots);
         let dispositions = self.dispositions(name, &raw.disposition);
         let say = self.lines(name, &raw.lines, &company);
-        let triggers = self.flow_triggers(name, triggers, &known, &slots);
+        let kinds = triggers::kinds(&slots, &raw.intent);
+        let triggers = self.flow_triggers(name, triggers, &known, &slots, &kinds);
         let intents = self.intents(name, raw, &known, &slots, &triggers, &dispositions);
         let patience = self.seconds(&["flow", name, "patience_s"], raw.patience_s, 2.0, 60.0);
         if !(0.0..=1.0).contains(&raw.confirm_below) {
@@ -214,7 +124,47 @@ impl Compiler<'_> {
             say,
             transfer: self.transfer(name, &raw.transfer),
             dispositions,
+            identity: self.identity(name, &raw.identity),
+            tone: self.tone(name, &raw.tone),
+            meaning: self.meaning(name, &raw.meaning),
+            learnt: std::sync::OnceLock::new(),
         }
+    }
+
+    fn identity(&mut self, flow: &str, raw: &raw::Identity) -> IdentityRules {
+        for unknown in raw.reveal.iter().filter(|r| !["name", "status"].contains(&r.as_str())) {
+            self.fault(
+                &["flow", flow, "identity", "reveal"],
+                format!("`{unknown}` cannot be revealed before identity is confirmed"),
+                "use \"name\", \"status\", both or none",
+            );
+        }
+        let reveals = |what: &str| raw.reveal.iter().any(|r| r == what);
+        IdentityRules { reveal_name: reveals("name"), reveal_status: reveals("status"), third_party: raw.third_party }
+    }
+
+    fn tone(&mut self, flow: &str, raw: &raw::Tone) -> raw::Tone {
+        let rising = 0.0 < raw.soften && raw.soften < raw.offer && raw.offer < raw.transfer && raw.transfer <= 1.0;
+        if !rising {
+            self.fault(
+                &["flow", flow, "tone"],
+                format!("tone levels {}, {}, {} do not rise", raw.soften, raw.offer, raw.transfer),
+                "give 0 < soften < offer < transfer <= 1",
+            );
+        }
+        raw.clone()
+    }
+
+    fn meaning(&mut self, flow: &str, raw: &raw::Meaning) -> raw::Meaning {
+        let fits = (0.0..=1.0).contains(&raw.threshold) && (0.0..=1.0).contains(&raw.margin);
+        if !fits || raw.ask > raw.threshold || raw.ask < 0.0 || !(0.4..=1.0).contains(&raw.urgent) {
+            self.fault(
+                &["flow", flow, "meaning"],
+                format!("similarities threshold {}, margin {}, ask {} cannot be", raw.threshold, raw.margin, raw.ask),
+                "give 0 <= ask <= threshold <= 1, and a small margin such as 0.05",
+            );
+        }
+        raw.clone()
     }
 
     fn prompts(&mut self, name: &str, raw: &raw::Flow) {
@@ -247,76 +197,6 @@ impl Compiler<'_> {
                 "only {company} is known there",
             );
         }
-    }
-
-    fn flow_triggers(
-        &mut self,
-        flow: &str,
-        raw: &[raw::Trigger],
-        known: &BTreeSet<String>,
-        slots: &[Slot],
-    ) -> BTreeMap<TriggerName, Trigger> {
-        let mut out = BTreeMap::new();
-        for (i, trigger) in raw.iter().enumerate().filter(|(_, t)| t.flow.as_deref().is_none_or(|f| f == flow)) {
-            let index = i.to_string();
-            let at = |key| ["trigger", index.as_str(), key];
-            let Some(name) = TriggerName::named(&trigger.name) else { continue };
-            for slot in trigger.requires.iter().filter(|s| !known.contains(*s)) {
-                self.fault(
-                    &at("requires"),
-                    format!("trigger `{name}` requires slot `{slot}`, which flow `{flow}` does not collect"),
-                    format!("add [[flow.{flow}.slot]] name = \"{slot}\", or correct the name"),
-                );
-            }
-            let briefing = trigger.briefing.clone().unwrap_or_default();
-            let template = self.briefings.get(&briefing).cloned().unwrap_or_default();
-            for slot in template.slots().into_iter().filter(|s| !known.contains(*s) && !FACTS.contains(s)) {
-                self.fault(
-                    &["briefing", &briefing, "text"],
-                    format!("briefing `{briefing}` names slot `{slot}`, which flow `{flow}` does not collect"),
-                    format!("add [[flow.{flow}.slot]] name = \"{slot}\", or correct the name"),
-                );
-            }
-            for slot in template.bare_slots().filter(|s| !["who", "why"].contains(s)) {
-                self.fault(
-                    &["briefing", &briefing, "text"],
-                    format!("briefing `{briefing}` has a hole when `{slot}` was not collected"),
-                    format!("put it in a section: [ … {{{slot}}} … ]"),
-                );
-            }
-            let over = trigger.condition.slot.clone().zip(trigger.condition.over);
-            if let Some((slot, _)) = &over
-                && !slots.iter().any(|s| s.name == *slot && s.kind == SlotKind::Money)
-            {
-                self.fault(
-                    &["trigger", &index, "condition", "slot"],
-                    format!("trigger `{name}` watches slot `{slot}`, which is no amount of money in flow `{flow}`"),
-                    "name a slot with kind = \"money\"",
-                );
-            }
-            let compiled = Trigger {
-                phrases: self.phrases(&["trigger", &index, "condition", "phrases"], &trigger.condition.phrases),
-                over: over.map(|(slot, dollars)| (slot, (dollars * 100.0).round() as u64)),
-                disposition: trigger.disposition.clone().unwrap_or_default(),
-                briefing,
-                template,
-                queue: trigger.queue.clone().unwrap_or_default(),
-                requires: trigger.requires.clone(),
-                say: trigger.say.clone(),
-            };
-            // A trigger for this flow alone goes before one for every flow.
-            if trigger.flow.is_some() || !out.contains_key(&name) {
-                out.insert(name, compiled);
-            }
-        }
-        for name in NEEDED.into_iter().filter(|n| !out.contains_key(n)) {
-            self.fault(
-                &["trigger"],
-                format!("flow `{flow}` has no trigger `{name}`, which any call can run into"),
-                format!("add [[trigger]] name = \"{name}\" with disposition, briefing and queue"),
-            );
-        }
-        out
     }
 
     fn dispositions(&mut self, flow: &str, raw: &raw::Disposition) -> Dispositions {
@@ -405,7 +285,7 @@ fn collected(slots: &[Slot]) -> BTreeSet<String> {
     let mut out: BTreeSet<String> = slots.iter().map(|s| s.name.clone()).collect();
     for slot in slots {
         match slot.kind {
-            SlotKind::AccountHolder => out.extend(["holder_name".to_owned(), "relation".to_owned()]),
+            SlotKind::AccountHolder => out.extend(["holder_name", "relation", "authorised"].map(str::to_owned)),
             SlotKind::Reason => out.extend(["topic".to_owned()]),
             _ => {}
         }
@@ -417,12 +297,21 @@ fn collected(slots: &[Slot]) -> BTreeSet<String> {
 fn each_line(l: &mut raw::Lines) -> Vec<(&'static str, &mut String, &'static [&'static str])> {
     const NUMBER: &[&str] = &["number"];
     const ORDER: &[&str] = &["number", "item"];
+    const VALUE: &[&str] = &["label", "value"];
     vec![
         ("identity", &mut l.identity, &["contact"]),
         ("identity_no", &mut l.identity_no, &[]),
         ("holder_name", &mut l.holder_name, &[]),
         ("machine", &mut l.machine, &[]),
         ("confirm", &mut l.confirm, NUMBER),
+        ("confirm_value", &mut l.confirm_value, VALUE),
+        ("got_value", &mut l.got_value, VALUE),
+        ("mismatch", &mut l.mismatch, &["label"]),
+        ("is_it_about", &mut l.is_it_about, &["topic"]),
+        ("soften", &mut l.soften, &[]),
+        ("offer_person", &mut l.offer_person, &[]),
+        ("record_is", &mut l.record_is, &["what", "number", "status", "when"]),
+        ("no_record", &mut l.no_record, &["what"]),
         ("took", &mut l.took, ORDER),
         ("is_it_this", &mut l.is_it_this, ORDER),
         ("go_on", &mut l.go_on, &[]),

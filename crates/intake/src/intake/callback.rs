@@ -8,6 +8,23 @@ use crate::raw::SlotKind;
 use crate::understand::{codes, lexicon};
 
 impl Intake {
+    /// Where the caller can be reached: the number they gave, else the one they call from, if it is one.
+    pub fn callback_number(&self) -> Option<String> {
+        let calling = self.caller.number.clone().filter(|n| n.chars().filter(char::is_ascii_digit).count() >= 7);
+        self.slot_value(SlotKind::Phone).or(calling)
+    }
+
+    /// A person has sent the caller back, and is not gone for lack of anybody: is there anything else?
+    pub fn returned(&mut self) -> Reply {
+        self.over = None;
+        self.pending = None;
+        self.unmatched = 0;
+        self.silent = 0;
+        self.focus = Focus::AnythingElse;
+        let line = self.flow.say.anything_else.clone();
+        self.listen_after(vec![line])
+    }
+
     pub(super) fn offer_callback(&mut self) -> Reply {
         self.pending = None;
         self.unmatched = 0;

@@ -23,6 +23,8 @@ impl Intake {
                 | Focus::Helped
                 | Focus::AnythingElse
                 | Focus::CallbackOffer { .. }
+                | Focus::Topic { .. }
+                | Focus::PersonOffer
         ) || self.asks_for(SlotKind::AccountHolder);
         if self.keys.is_empty() && yes_no && matches!(keys, "1" | "2") {
             return self.heard(if keys == "1" { "yes" } else { "no" }, 1.0);
@@ -40,16 +42,20 @@ impl Intake {
         let number = self.takes_number();
         let phone =
             self.asks_for(SlotKind::Phone) || matches!(self.focus, Focus::Callback | Focus::CallbackOffer { .. });
-        let full = number && self.number_is_full() || phone && self.keys.len() >= 11;
+        let field = self.types_field();
+        let full = number && self.number_is_full()
+            || phone && self.keys.len() >= 11
+            || self.field_length().is_some_and(|n| field.is_some() && self.keys.len() >= n);
         let person = self.keys.chars().all(|k| k == '0') && !self.keys.is_empty();
-        let may_begin_number = phone || (number && !matches!(self.focus, Focus::Open | Focus::StillOpen));
+        let many = field.is_some() && self.field_length() != Some(1);
+        let may_begin_number = phone || many || (number && !matches!(self.focus, Focus::Open | Focus::StillOpen));
         if person && (ended || !may_begin_number) {
             self.keys.clear();
             return self.person_requested(Vec::new());
         }
         if !(ended || full) || self.keys.is_empty() {
             // Keys still come, one at a time; nothing is said over them.
-            if !(number || phone) {
+            if !(number || phone || field.is_some()) {
                 self.keys.clear();
             }
             return Reply { say: Vec::new(), interruptible: true, next: Next::Listen { patience: KEY_PATIENCE } };
@@ -57,6 +63,9 @@ impl Intake {
         let keys = std::mem::take(&mut self.keys);
         if phone {
             return self.phone_typed(&keys);
+        }
+        if field.is_some() {
+            return self.field_typed(&keys);
         }
         self.number_typed(&keys)
     }
@@ -88,7 +97,7 @@ impl Intake {
                 .next(),
         };
         let Some(value) = value else {
-            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0, vector: None });
         };
         // A caller who types what they said before confirms it.
         let said = self.form.text(&slot).is_some_and(|v| same_code(v, &value) || v.ends_with(&value));
@@ -104,7 +113,7 @@ impl Intake {
 
     fn phone_typed(&mut self, keys: &str) -> Reply {
         if !(7..=15).contains(&keys.len()) {
-            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0 });
+            return self.missed(&Heard { text: String::new(), words: Vec::new(), confidence: 0.0, vector: None });
         }
         let number = codes::phone_written(keys, false);
         if let Some(slot) = self.slot_name(SlotKind::Phone) {
@@ -113,7 +122,7 @@ impl Intake {
         if matches!(self.focus, Focus::Callback | Focus::CallbackOffer { .. }) {
             return self.callback_taken(&number);
         }
-        let heard = Heard { text: String::new(), words: Vec::new(), confidence: 1.0 };
+        let heard = Heard { text: String::new(), words: Vec::new(), confidence: 1.0, vector: None };
         self.respond(&heard, Gained { any: true, ..Gained::default() })
     }
 }

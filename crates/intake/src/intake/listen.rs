@@ -4,6 +4,7 @@
 use super::{Focus, Intake};
 use crate::api::TriggerName;
 use crate::form::Source;
+use crate::meaning::Meant;
 use crate::raw::SlotKind;
 use crate::understand::codes::{self, Code, Pattern, Surety};
 use crate::understand::money;
@@ -18,6 +19,8 @@ pub(super) struct Heard {
     pub text: String,
     pub words: Vec<Word>,
     pub confidence: f32,
+    /// In the embedding model's terms, where there is one.
+    pub vector: Option<Vec<f32>>,
 }
 
 /// What an utterance gave.
@@ -35,6 +38,8 @@ pub(super) struct Gained {
     pub partial: bool,
     /// A topic, new or repeated.
     pub topic: bool,
+    /// An intent that may be meant.
+    pub perhaps: Option<usize>,
 }
 
 /// A code, and whether it is on the caller's record.
@@ -51,6 +56,7 @@ impl Intake {
         self.take_phone(heard, &mut gained);
         self.take_topic(heard, &mut gained);
         self.take_amount(heard, &mut gained);
+        self.take_fields(heard, &mut gained);
         gained
     }
 
@@ -99,9 +105,20 @@ impl Intake {
         } else {
             names::introduced(words)
         };
+        // "No, Ellen is my client, I'm her carer": the name of whom they call for is not theirs.
+        let others = self.account_holder() == Some(false) && asked_identity;
+        let name = name.filter(|n| !(others && self.contact.as_ref().is_some_and(|c| names::same(n, &c.name))));
         if let Some(name) = name {
             let known = self.slot_value(SlotKind::PersonName);
-            if known.is_none() || asked_name || asked_identity || lexicon::corrects(words) {
+            // "Yes, this is Dave Chang": who agrees to be the contact and gives half the name right is the contact.
+            let agrees = asked_identity && answer == Some(true) && names::introduced(words).is_some();
+            if agrees && self.contact.as_ref().is_some_and(|c| names::same_in_part(&name, &c.name)) {
+                self.identify(Source::Speech);
+                gained.any = true;
+                return;
+            }
+            let named_anew = !self.identified && names::says_name(words);
+            if named_anew || known.is_none() || asked_name || asked_identity || lexicon::corrects(words) {
                 self.set_name(name);
                 gained.any = true;
             }
@@ -128,7 +145,8 @@ impl Intake {
     /// The caller is the contact.
     fn identify(&mut self, source: Source) {
         let Some(contact) = &self.contact else { return };
-        self.identified = true;
+        self.identity_agreed = true;
+        self.identified = self.mismatched.is_empty();
         self.stranger = false;
         let name = contact.name.clone();
         if let Some(slot) = self.slot_name(SlotKind::PersonName) {
@@ -221,6 +239,10 @@ impl Intake {
             return;
         }
         let answer = lexicon::answer(&heard.words);
+        if confirming && let Some(whole) = self.tail_corrected(&slot, heard) {
+            self.set_number(&slot, whole, heard, true, gained);
+            return;
+        }
         if confirming && let Some(yes) = answer {
             gained.any = true;
             if yes {
@@ -246,8 +268,10 @@ impl Intake {
         }
         let most = self.flow.slot(&slot).and_then(|s| s.patterns.iter().map(Pattern::digit_count).max()).unwrap_or(0);
         let digits = numbers::all_digits(&words(&format!("{} {}", self.partial, heard.text)));
-        let letters_only =
-            digits.is_empty() && asked && !codes::runs(&heard.words, true).is_empty() && heard.words.len() <= 8;
+        let letters_only = digits.is_empty() && asked && heard.words.len() <= 8 && {
+            let spelled: usize = codes::runs(&heard.words, true).iter().map(|r| r.end - r.start).sum();
+            spelled > 0 && spelled * 2 >= heard.words.len()
+        };
         let other = lexicon::wants_time(&heard.words) || lexicon::does_not_have(&heard.words) || answer == Some(false);
         if asked && ((2..most).contains(&digits.len()) || letters_only) && !other {
             self.partial = format!("{} {}", self.partial, heard.text).trim().to_owned();
@@ -307,12 +331,12 @@ impl Intake {
 
     /// What the order is, once that may be told.
     fn item_of(&self, number: &str) -> Option<String> {
-        let contact = self.contact.as_ref().filter(|_| self.identified)?;
+        let contact = self.contact().filter(|_| self.may_be_told())?;
         contact.orders.iter().find(|o| same_code(&o.number, number)).map(|o| o.item.clone()).filter(|i| !i.is_empty())
     }
 
     /// A number that is on the caller's own record needs no confirmation, and is written as the record has it.
-    pub(super) fn match_number(&mut self) {
+    pub(crate) fn match_number(&mut self) {
         let Some(slot) = self.slot_name(SlotKind::Number) else { return };
         let Some(value) = self.form.slots().get(&slot).cloned() else { return };
         if self.guess.as_ref() == Some(&value.value) {
@@ -326,6 +350,19 @@ impl Intake {
 
     pub(super) fn own_orders(&self) -> impl Iterator<Item = &crate::api::OrderView> {
         self.contact().into_iter().flat_map(|c| &c.orders)
+    }
+
+    /// "SO-20351, is that right?" "No, nine one.": the last digits anew.
+    fn tail_corrected(&self, slot: &str, heard: &Heard) -> Option<Match> {
+        let digits = numbers::all_digits(&heard.words);
+        let value = self.form.text(slot)?;
+        let keep = value.len().checked_sub(digits.len())?;
+        let replaced = value.get(keep..)?;
+        let fits = digits.len() >= 2 && replaced.bytes().all(|b| b.is_ascii_digit()) && replaced != digits;
+        let value = fits.then(|| value.get(..keep).map(|head| format!("{head}{digits}"))).flatten()?;
+        let on_record = self.own_orders().any(|o| same_code(&o.number, &value));
+        let code = Code { value, surety: Surety::Exact, open_letters: false, start: 0, end: heard.words.len() };
+        Some(Match { code, on_record })
     }
 
     fn find_number(&self, words: &[Word], asked: bool) -> Option<Match> {
@@ -358,7 +395,9 @@ impl Intake {
                 .iter()
                 .any(|w| matches!(w.norm.as_str(), "order" | "number" | "reference" | "confirmation"));
             let phone_like = run.digits().len() >= 7;
-            let near = self.near(&run).filter(|_| asked || named || !run.letters().is_empty());
+            let near = self
+                .near(&run)
+                .filter(|_| asked || named || !run.letters().is_empty() || (4..7).contains(&run.digits().len()));
             for code in run.codes(&slot.patterns, (asked || named) && !phone_like) {
                 if best.as_ref().is_none_or(|b| code.surety > b.code.surety) {
                     best = Some(Match { code, on_record: false });
@@ -385,6 +424,7 @@ impl Intake {
         let Some(slot) = self.slot_name(SlotKind::Phone) else { return };
         if let Some(number) = codes::phone(&heard.words) {
             self.form.set(&slot, number, Source::Speech, false);
+            self.confirm_if_wanted(&slot);
             gained.any = true;
         }
     }
@@ -409,6 +449,7 @@ impl Intake {
                 gained.any |= gained.topic;
             }
         }
+        self.take_meaning(heard, gained);
         let asked_reason = self.asks_for(SlotKind::Reason) && !lexicon::does_not_have(words);
         let aside = lexicon::only_greets(words) || lexicon::wants_time(words) || self.wants_person(heard);
         let told = self.focus == Focus::Open && words.len() >= 4 && !gained.any && !aside;
@@ -416,6 +457,54 @@ impl Intake {
             self.note_reason(heard, asked_reason);
             gained.any |= asked_reason;
         }
+    }
+
+    /// What no phrase says is looked for among the intents' examples; also the answer to "is it about …?".
+    fn take_meaning(&mut self, heard: &Heard, gained: &mut Gained) {
+        if let Focus::Topic { intent } = self.focus
+            && !gained.topic
+            && let Some(yes) = lexicon::answer(&heard.words)
+        {
+            gained.any = true;
+            if yes {
+                self.set_topic(intent);
+                gained.topic = true;
+                self.reread_reason(gained);
+            } else {
+                self.denied.insert(intent);
+            }
+            return;
+        }
+        let open = matches!(self.focus, Focus::Open | Focus::AnythingElse | Focus::Topic { .. })
+            || (self.asks_for(SlotKind::Reason) && self.topic.is_none());
+        let says = heard.words.len() >= 3 && !lexicon::only_greets(&heard.words) && !lexicon::is_done(&heard.words);
+        if gained.topic || !open || !says {
+            return;
+        }
+        // One embedding does for the whole utterance, unless much of it is about something else.
+        let told = self.own_words(&heard.text);
+        let part = told.split_whitespace().count();
+        let whole = part == 0 || part * 3 >= heard.words.len() * 2;
+        let vector = if whole { heard.vector.clone() } else { self.flow.vector(&told) };
+        let Some(vector) = vector else { return };
+        match self.flow.meant(&vector, &self.denied) {
+            Some(Meant::Intent(intent)) => {
+                self.set_topic(intent);
+                self.note_reason(heard, true);
+                gained.any = true;
+                gained.topic = true;
+            }
+            Some(Meant::Perhaps(intent)) if self.topic != Some(intent) => gained.perhaps = Some(intent),
+            _ => {}
+        }
+    }
+
+    /// Now that the topic is known, what the caller said before may fill its slots.
+    fn reread_reason(&mut self, gained: &mut Gained) {
+        let Some(text) = self.slot_value(SlotKind::Reason) else { return };
+        let heard = Heard { words: words(&text), text, confidence: 1.0, vector: None };
+        self.take_amount(&heard, gained);
+        self.take_volunteered(&heard, gained);
     }
 
     fn set_topic(&mut self, intent: usize) {
@@ -493,6 +582,7 @@ impl Intake {
             asked || self.topic.and_then(|t| self.flow.intents.get(t)).is_some_and(|i| i.needs.contains(&slot));
         if wanted && let Some(cents) = self.amount.take() {
             self.form.set(&slot, money::written(cents), Source::Speech, false);
+            self.confirm_if_wanted(&slot);
             gained.any = true;
         }
     }

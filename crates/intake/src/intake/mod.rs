@@ -1,14 +1,18 @@
 //! The conversation: a form, one question on the table at a time, and rules for what comes next. Whatever a caller says
 //! is taken wherever it fits, asked for or not.
 //!
-//! `listen` takes facts out of what was said, `steer` decides what to ask or do, `resolve` tries to help, `keys` reads
-//! DTMF, `callback` is the way out when nobody is free. This file holds the state and the border.
+//! `listen` and `fields` take facts out of what was said, `temper` weighs how, `rules` holds the triggers over what is known,
+//! `steer` decides what to ask or do, `resolve` tries to help, `keys` reads DTMF, `callback` is the way out when nobody is
+//! free. This file holds the state and the border.
 
 mod callback;
+mod fields;
 mod keys;
 mod listen;
 mod resolve;
+mod rules;
 mod steer;
+mod temper;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,14 +28,19 @@ use crate::form::Form;
 use crate::raw::SlotKind;
 use crate::template::Template;
 use crate::understand::codes::Pattern;
+use crate::understand::dates::Day;
 use crate::understand::phrase::best;
 use crate::understand::repeats::{sentences_once, words_once};
 use crate::understand::words::{Gap, words};
 use crate::understand::{lexicon, names};
 use listen::Heard;
+use temper::Temper;
 
 /// For who was told to take their time.
 const LONG_PATIENCE: Duration = Duration::from_secs(25);
+
+/// Utterances that are kept for a language model.
+const MOST_SAID: usize = 30;
 
 /// Of a North American number.
 const PHONE_DIGITS: usize = 10;
@@ -53,6 +62,10 @@ pub struct Intake {
     /// Index of the intent in the flow.
     topic: Option<usize>,
     acknowledged: bool,
+    topic_offered: bool,
+    /// Intents that the caller said they do not mean.
+    denied: BTreeSet<usize>,
+    greeted: bool,
     thanked: bool,
     focus: Focus,
     pending: Option<Pending>,
@@ -64,6 +77,16 @@ pub struct Intake {
     not_meant: BTreeSet<String>,
     /// A number of the caller's own record that was taken for one heard slightly wrong; theirs once they say so.
     guess: Option<String>,
+    /// Slots whose value is to be read back.
+    to_confirm: Vec<String>,
+    /// Slots whose value is not the one on the CRM's record.
+    mismatched: BTreeSet<String>,
+    /// The caller agreed to be the contact; a mismatch may still forbid to believe it.
+    identity_agreed: bool,
+    /// The caller's utterances, the last of many.
+    said: Vec<String>,
+    temper: Temper,
+    today: Option<Day>,
     silent: usize,
     unmatched: usize,
     person_requests: usize,
@@ -97,6 +120,10 @@ enum Focus {
     Offer { number: String },
     /// Which letter comes before these digits?
     Letter { digits: String },
+    /// Is it about …?
+    Topic { intent: usize },
+    /// Would you rather talk to a person?
+    PersonOffer,
     /// Something is being looked up.
     Acting,
     /// Does that help?
@@ -134,6 +161,9 @@ impl Intake {
             failed: 0,
             topic: None,
             acknowledged: false,
+            topic_offered: false,
+            denied: BTreeSet::new(),
+            greeted: false,
             thanked: false,
             focus: Focus::Open,
             pending: None,
@@ -141,6 +171,12 @@ impl Intake {
             renew: BTreeSet::new(),
             not_meant: BTreeSet::new(),
             guess: None,
+            to_confirm: Vec::new(),
+            mismatched: BTreeSet::new(),
+            identity_agreed: false,
+            said: Vec::new(),
+            temper: Temper::default(),
+            today: None,
             silent: 0,
             unmatched: 0,
             person_requests: 0,
@@ -152,6 +188,11 @@ impl Intake {
             last: Vec::new(),
             over: None,
         }
+    }
+
+    /// Tells which day it is where the caller is; without it "tomorrow" and days without a year are not understood.
+    pub fn set_today(&mut self, today: Day) {
+        self.today = Some(today);
     }
 
     /// The CRM's answer about the caller; may come at any time.
@@ -182,14 +223,22 @@ impl Intake {
             return over.clone();
         }
         let text = sentences_once(text);
-        let heard = Heard { words: words_once(words(&text)), text, confidence };
+        let mut heard = Heard { words: words_once(words(&text)), text, confidence, vector: None };
+        if heard.words.len() >= 3 {
+            heard.vector = self.flow.vector(&heard.text);
+        }
         let words = &heard.words;
         if lexicon::is_noise(words) && lexicon::answer(words).is_none() {
             return self.missed(&heard);
         }
         self.silent = 0;
         self.keys.clear();
-        if self.speaks_of(TriggerName::Distress, &heard) {
+        if self.said.len() == MOST_SAID {
+            self.said.remove(0);
+        }
+        self.said.push(heard.text.clone());
+        let urgent = heard.vector.as_ref().is_some_and(|v| self.flow.is_urgent(v));
+        if urgent || self.speaks_of(TriggerName::Distress, &heard) {
             self.take_all(&heard);
             self.note_reason(&heard, true);
             return self.escalate_now(TriggerName::Distress, Vec::new());
@@ -204,9 +253,16 @@ impl Intake {
         if lexicon::asks_whether_machine(words) && !person {
             return self.aside(self.flow.say.machine.clone());
         }
-        let gained = self.take_all(&heard);
+        self.weigh(&heard);
+        let mut gained = self.take_all(&heard);
         if person {
             return self.person_requested(gained.say);
+        }
+        if let Some(reply) = self.tempered(&heard, &mut gained) {
+            return reply;
+        }
+        if self.focus == Focus::PersonOffer {
+            return self.offer_answered(&heard, gained);
         }
         if !gained.any && lexicon::wants_time(words) {
             let reply = Reply {
@@ -270,7 +326,10 @@ impl Intake {
             out.extend(contact.orders.iter().map(|o| format!("order {}", o.number)));
             out.extend(contact.orders.iter().map(|o| o.item.clone()).filter(|i| !i.is_empty()));
         }
-        out.extend(self.flow.vocabulary.iter().cloned());
+        out.extend(self.flow.vocabulary().cloned());
+        if let Focus::Slot(slot) = &self.focus {
+            out.extend(self.flow.slot(slot).iter().flat_map(|s| s.examples.iter().take(3)).cloned());
+        }
         out.join(", ") + "."
     }
 
@@ -280,7 +339,7 @@ impl Intake {
             Focus::Identity | Focus::Confirm { .. } | Focus::Offer { .. } | Focus::Helped | Focus::AnythingElse => {
                 Expected::YesNo
             }
-            Focus::CallbackOffer { .. } => Expected::YesNo,
+            Focus::CallbackOffer { .. } | Focus::Topic { .. } | Focus::PersonOffer => Expected::YesNo,
             Focus::Letter { .. } => Expected::Number(self.longest_number()),
             Focus::Callback => Expected::Number(PHONE_DIGITS),
             Focus::HolderName => Expected::Name,
@@ -288,11 +347,40 @@ impl Intake {
                 Some(SlotKind::Number) => Expected::Number(self.longest_number()),
                 Some(SlotKind::Phone) => Expected::Number(PHONE_DIGITS),
                 Some(SlotKind::PersonName) => Expected::Name,
-                Some(SlotKind::AccountHolder) => Expected::YesNo,
+                Some(SlotKind::AccountHolder | SlotKind::YesNo) => Expected::YesNo,
+                Some(SlotKind::Code) => Expected::Number(self.field_length().unwrap_or(1)),
+                Some(SlotKind::Email) => Expected::Spelled(40),
+                Some(SlotKind::Spelled) => Expected::Spelled(20),
                 _ => Expected::Anything,
             },
             Focus::Open | Focus::Acting | Focus::StillOpen | Focus::Over => Expected::Anything,
         }
+    }
+
+    /// What is asked now: a slot's name, or `opening`, `identity`, `confirm`, `offer`, `holder_name`, `letter`, `topic`,
+    /// `person`, `helped`, `open`, `else`, `callback`; empty when nothing is.
+    pub fn asking(&self) -> &str {
+        match &self.focus {
+            Focus::Open => "opening",
+            Focus::Identity => "identity",
+            Focus::Slot(slot) => slot,
+            Focus::HolderName => "holder_name",
+            Focus::Confirm { .. } => "confirm",
+            Focus::Offer { .. } => "offer",
+            Focus::Letter { .. } => "letter",
+            Focus::Topic { .. } => "topic",
+            Focus::PersonOffer => "person",
+            Focus::Helped => "helped",
+            Focus::StillOpen => "open",
+            Focus::AnythingElse => "else",
+            Focus::CallbackOffer { .. } | Focus::Callback => "callback",
+            Focus::Acting | Focus::Over => "",
+        }
+    }
+
+    /// The intent's name: the category of the case in the CRM. `None` before the matter is known.
+    pub fn category(&self) -> Option<&str> {
+        self.topic.and_then(|t| self.flow.intents.get(t)).map(|i| i.name.as_str())
     }
 
     /// What was collected.
@@ -336,6 +424,31 @@ impl Intake {
         brief::briefing(&self.facts(), trigger, notes)
     }
 
+    /// What the caller said so far, in order.
+    pub(crate) fn caller_said(&self) -> &[String] {
+        &self.said
+    }
+
+    /// Slots without a value, with their labels; those of the matter in hand.
+    pub(crate) fn empty_slots(&self) -> impl Iterator<Item = (&str, &str)> {
+        let topic = self.topic.and_then(|t| self.flow.intents.get(t));
+        let wanted = move |name: &String| topic.is_none_or(|t| t.needs.contains(name));
+        let slots = self.flow.slots.iter().filter(move |s| wanted(&s.name) && self.form.text(&s.name).is_none());
+        slots.map(|s| (s.name.as_str(), s.label.as_str()))
+    }
+
+    pub(crate) fn flow(&self) -> &Arc<Flow> {
+        &self.flow
+    }
+
+    pub(crate) fn today(&self) -> Option<Day> {
+        self.today
+    }
+
+    pub(crate) fn form_mut(&mut self) -> &mut Form {
+        &mut self.form
+    }
+
     fn facts(&self) -> brief::Facts<'_> {
         brief::Facts {
             flow: &self.flow,
@@ -346,6 +459,8 @@ impl Intake {
             caller: self.caller.number.as_deref(),
             topic: self.topic.and_then(|t| self.flow.intents.get(t)),
             order: self.order.as_ref(),
+            today: self.today,
+            mood: self.frustration().1,
         }
     }
 

@@ -3,12 +3,13 @@
 
 use super::listen::{Gained, Heard, same_code};
 use super::{Focus, Intake};
-use crate::api::{Action, ActionResult, Attempt, ContactView, Next, OrderView, Reply, TriggerName};
+use crate::api::{Action, ActionResult, Attempt, ContactView, Next, OrderView, RecordView, Reply, TriggerName};
 use crate::flow::Does;
 use crate::raw::SlotKind;
-use crate::understand::{lexicon, names};
+use crate::understand::mood::mood;
+use crate::understand::{dates, lexicon, names};
 
-/// So many attempts that did not help bring in a person.
+/// So many attempts that did not help bring in a person, when the trigger does not say.
 const FAILURES: usize = 2;
 
 impl Intake {
@@ -18,6 +19,11 @@ impl Intake {
         let Some(intent) = self.topic.and_then(|t| flow.intents.get(t)) else { return self.step(say) };
         match &intent.does {
             Does::OrderStatus => self.look_up(say),
+            Does::Lookup { record, by } => self.look_up_record(record, by.as_deref(), say),
+            Does::Webhook { name, .. } => {
+                let values = self.form.slots().iter().map(|(k, v)| (k.clone(), v.value.clone())).collect();
+                self.do_action(Action::Webhook { name: name.clone(), values }, say)
+            }
             Does::TakeRequest(done) => {
                 if self.failed > 0 {
                     // What the caller said since goes to the same request.
@@ -26,7 +32,7 @@ impl Intake {
                 } else {
                     let outcome = format!("request taken down: {}", intent.label);
                     self.attempts.push(Attempt { action: "take_request".into(), outcome });
-                    say.push(done.render(&|name| self.form.text(name).map(str::to_owned)));
+                    say.push(done.render(&|name| self.told_back(name)));
                 }
                 self.focus = Focus::Helped;
                 say.push(flow.say.helped.clone());
@@ -54,14 +60,104 @@ impl Intake {
             self.pend(TriggerName::OutOfScope);
             return self.step_to_person(say);
         };
-        let own = self.own_orders().find(|o| self.identified && same_code(&o.number, &number)).cloned();
+        let own = self.own_orders().find(|o| self.may_be_told() && same_code(&o.number, &number)).cloned();
         // A second attempt asks the system again: the view may have been old.
         if let Some(order) = own
             && self.failed == 0
         {
             return self.tell(&order, say);
         }
-        let action = Action::OrderStatus { number };
+        self.do_action(Action::OrderStatus { number }, say)
+    }
+
+    /// Where something else on record stands. What the caller's own record shows is told from there, the first time.
+    fn look_up_record(&mut self, record: &str, by: Option<&str>, say: Vec<String>) -> Reply {
+        let number = by.and_then(|slot| self.form.text(slot)).map(str::to_owned);
+        let fits = |r: &&RecordView| r.kind == record && number.as_deref().is_none_or(|n| same_code(&r.number, n));
+        let own = self.contact().filter(|_| self.may_be_told()).and_then(|c| c.records.iter().find(fits)).cloned();
+        if let Some(own) = own
+            && self.failed == 0
+        {
+            return self.tell_record(&own, say);
+        }
+        let contact = self.contact().filter(|_| self.may_be_told()).map(|c| c.id.clone());
+        self.do_action(Action::Lookup { record: record.to_owned(), number, contact }, say)
+    }
+
+    fn tell_record(&mut self, record: &RecordView, mut say: Vec<String>) -> Reply {
+        let when = record.when.as_deref().map(|w| dates::spoken(w, self.today).unwrap_or_else(|| w.to_owned()));
+        let number = Some(record.number.as_str()).filter(|n| !n.is_empty());
+        let values = [
+            ("what", Some(record.kind.as_str())),
+            ("number", number),
+            ("status", Some(record.status.as_str())),
+            ("when", when.as_deref()),
+        ];
+        let outcome = [Some("told that the"), values[0].1, number, Some("is"), values[2].1, when.as_deref()];
+        let outcome = outcome.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        self.attempts.push(Attempt { action: format!("{}_status", record.kind), outcome });
+        say.push(self.fill(&self.flow.say.record_is, &values));
+        say.push(self.flow.say.helped.clone());
+        self.focus = Focus::Helped;
+        self.listen_after(say)
+    }
+
+    fn record_found(&mut self, record: &str, number: Option<&str>, found: Option<(RecordView, ContactView)>) -> Reply {
+        match found {
+            Some((view, holder)) if self.is_holder(&holder) => {
+                if !self.identified && self.account_holder() != Some(false) {
+                    self.contact = Some(holder);
+                    self.stranger = false;
+                    if let Some(name) = self.slot_value(SlotKind::PersonName) {
+                        self.match_name(&name);
+                    }
+                }
+                self.tell_record(&view, Vec::new())
+            }
+            found => {
+                let why = if found.is_some() { "is under another name; nothing was read out" } else { "was not found" };
+                self.failed += 1;
+                let named = number.map(|n| format!(" {n}")).unwrap_or_default();
+                self.attempts
+                    .push(Attempt { action: format!("{record}_status"), outcome: format!("{record}{named} {why}") });
+                let line = self.fill(&self.flow.say.no_record, &[("what", Some(record))]);
+                let by = self.topic.and_then(|t| self.flow.intents.get(t)).and_then(|i| match &i.does {
+                    Does::Lookup { by, .. } => by.clone(),
+                    _ => None,
+                });
+                match by.filter(|_| self.failed < self.most_failures()) {
+                    Some(slot) => {
+                        self.asked.remove(&slot);
+                        self.renew.insert(slot);
+                        self.step(vec![line])
+                    }
+                    None => self.failed_again(vec![line]),
+                }
+            }
+        }
+    }
+
+    fn hook_done(&mut self, name: &str, done: bool, said: Option<String>) -> Reply {
+        if !done {
+            self.attempts.push(Attempt { action: name.to_owned(), outcome: "was refused".into() });
+            return self.failed_again(said.into_iter().collect());
+        }
+        self.attempts.push(Attempt { action: name.to_owned(), outcome: "done".into() });
+        let flow = self.flow.clone();
+        let intent = self.topic.and_then(|t| flow.intents.get(t));
+        let line = match intent.map(|i| &i.does) {
+            Some(Does::Webhook { done, .. }) => done.render(&|slot| self.told_back(slot)),
+            _ => String::new(),
+        };
+        self.focus = Focus::Helped;
+        self.listen_after(vec![said.unwrap_or(line), flow.say.helped.clone()])
+    }
+
+    fn most_failures(&self) -> usize {
+        self.flow.triggers.get(&TriggerName::TwoFailedAttempts).and_then(|t| t.after).unwrap_or(FAILURES)
+    }
+
+    fn do_action(&mut self, action: Action, mut say: Vec<String>) -> Reply {
         self.acting = Some(action.clone());
         self.focus = Focus::Acting;
         say.push(self.flow.say.looking.clone());
@@ -69,13 +165,32 @@ impl Intake {
     }
 
     pub(super) fn resolved(&mut self, result: ActionResult) -> Reply {
-        let Some(Action::OrderStatus { number }) = self.acting.take() else {
+        let Some(action) = self.acting.take() else {
             let last = self.last.clone();
             return self.listen_after(last);
         };
-        match result {
-            ActionResult::Order(Some((order, holder))) if self.is_holder(&holder) => {
-                if !self.identified {
+        match (action, result) {
+            (Action::OrderStatus { number }, ActionResult::Order(found)) => self.order_found(&number, found),
+            (Action::Lookup { record, number, .. }, ActionResult::Record(found)) => {
+                self.record_found(&record, number.as_deref(), found)
+            }
+            (Action::Webhook { name, .. }, ActionResult::Hook { done, say }) => self.hook_done(&name, done, say),
+            (action, _) => {
+                let (action, outcome) = match action {
+                    Action::OrderStatus { .. } => ("order_status".to_owned(), "the order system did not answer"),
+                    Action::Lookup { record, .. } => (format!("{record}_status"), "the system did not answer"),
+                    Action::Webhook { name, .. } => (name, "the system did not answer"),
+                };
+                self.attempts.push(Attempt { action, outcome: outcome.into() });
+                self.escalate_now(TriggerName::SystemFault, vec![self.flow.say.lookup_failed.clone()])
+            }
+        }
+    }
+
+    fn order_found(&mut self, number: &str, found: Option<(OrderView, ContactView)>) -> Reply {
+        match found {
+            Some((order, holder)) if self.is_holder(&holder) => {
+                if !self.identified && self.account_holder() != Some(false) {
                     self.contact = Some(holder);
                     self.stranger = false;
                     if let Some(name) = self.slot_value(SlotKind::PersonName) {
@@ -85,24 +200,25 @@ impl Intake {
                 self.match_number();
                 self.tell(&order, Vec::new())
             }
-            ActionResult::Order(Some(_)) => self.not_usable(
+            Some(_) => self.not_usable(
                 "order is under another name; nothing was read out",
                 self.flow.say.not_yours.clone(),
-                &number,
+                number,
             ),
-            ActionResult::Order(None) => self.not_usable("no such order", self.flow.say.not_found.clone(), &number),
-            ActionResult::Failed => {
-                self.attempts
-                    .push(Attempt { action: "order_status".into(), outcome: "the order system did not answer".into() });
-                self.escalate_now(TriggerName::SystemFault, vec![self.flow.say.lookup_failed.clone()])
-            }
+            None => self.not_usable("no such order", self.flow.say.not_found.clone(), number),
         }
     }
 
     /// Whether the caller is who the order belongs to: identified as that contact, or by giving both the order's number
     /// and the holder's full name.
     fn is_holder(&self, holder: &ContactView) -> bool {
+        if self.flow.identity.reveal_status {
+            return true;
+        }
         if self.account_holder() == Some(false) {
+            return self.is_authorised() && self.contact().is_some_and(|c| c.id == holder.id);
+        }
+        if !self.mismatched.is_empty() {
             return false;
         }
         if self.identified {
@@ -116,7 +232,7 @@ impl Intake {
         self.failed += 1;
         self.attempts.push(Attempt { action: "order_status".into(), outcome: format!("{number}: {outcome}") });
         let line = self.fill(&line, &[("number", Some(number))]);
-        if self.failed >= FAILURES {
+        if self.failed >= self.most_failures() {
             return self.failed_again(vec![line]);
         }
         if let Some(slot) = self.slot_name(SlotKind::Number) {
@@ -143,8 +259,11 @@ impl Intake {
     pub(super) fn after_resolution(&mut self, heard: &Heard, gained: &Gained) -> Option<Reply> {
         let words = &heard.words;
         let answer = lexicon::answer(words);
-        let content = lexicon::is_content(words);
-        let done = lexicon::is_done(words);
+        // "Thanks for nothing" is no thanks.
+        let complains = mood(words).complaints > 0;
+        let content = lexicon::is_content(words) && !complains;
+        let done = lexicon::is_done(words) && !complains;
+        let answer = answer.or(complains.then_some(false));
         match self.focus {
             Focus::Helped => {
                 self.unmatched = 0;
@@ -193,7 +312,7 @@ impl Intake {
     fn did_not_help(&mut self, explained: bool) -> Reply {
         self.mark_unsolved();
         self.failed += 1;
-        if self.failed >= FAILURES {
+        if self.failed >= self.most_failures() {
             return self.failed_again(Vec::new());
         }
         if explained {

@@ -7,11 +7,10 @@ use super::{Focus, Intake, Pending};
 use crate::api::{Next, OrderView, Reply, TriggerName};
 use crate::flow::Does;
 use crate::form::{Skipped, Source};
-use crate::raw::SlotKind;
+use crate::raw::{Missing, SlotKind};
 use crate::understand::lexicon;
-use crate::understand::money;
 
-/// Turns in a row without a usable word, after which a person takes over.
+/// Turns in a row without a usable word, after which a person takes over, when the trigger does not say.
 const MISSES: usize = 3;
 
 impl Intake {
@@ -27,7 +26,7 @@ impl Intake {
         if lexicon::is_done(&heard.words) && !gained.any && matches!(self.focus, Focus::Open) {
             return self.finish();
         }
-        if gained.partial {
+        if gained.partial || (!gained.any && !self.partial.is_empty()) {
             self.unmatched = 0;
             return self.listen_after(vec![self.flow.say.go_on.clone()]);
         }
@@ -47,7 +46,15 @@ impl Intake {
         if !any && lexicon::does_not_have(&heard.words) {
             any = self.skip_focus(Skipped::NotHad);
         }
+        if !any && let Some(intent) = gained.perhaps {
+            return self.ask_topic(intent, gained.say);
+        }
         if !any {
+            return self.missed(heard);
+        }
+        if matches!(self.focus, Focus::Topic { .. }) && !gained.topic {
+            // None of what was offered: the caller is asked in other words, and not for ever.
+            self.focus = Focus::Open;
             return self.missed(heard);
         }
         self.unmatched = 0;
@@ -55,6 +62,13 @@ impl Intake {
             return self.read_back(gained.say);
         }
         self.step(gained.say)
+    }
+
+    fn ask_topic(&mut self, intent: usize, mut say: Vec<String>) -> Reply {
+        let label = self.flow.intents.get(intent).map(|i| i.label.clone());
+        say.push(self.fill(&self.flow.say.is_it_about, &[("topic", label.as_deref())]));
+        self.focus = Focus::Topic { intent };
+        self.listen_after(say)
     }
 
     fn read_back(&mut self, mut say: Vec<String>) -> Reply {
@@ -72,7 +86,17 @@ impl Intake {
             return self.step_to_person(say);
         }
         let flow = self.flow.clone();
+        if let Some(reply) = self.read_field_back(&mut say) {
+            return reply;
+        }
         let Some(intent) = self.topic.and_then(|t| flow.intents.get(t)) else {
+            // Who gives an order's number and no more most likely wants to know where it is.
+            if let Some(looks_up) = flow.intents.iter().position(|i| matches!(i.does, Does::OrderStatus))
+                && self.slot_value(SlotKind::Number).is_some()
+                && !std::mem::replace(&mut self.topic_offered, true)
+            {
+                return self.ask_topic(looks_up, say);
+            }
             self.focus = Focus::Open;
             if let Some(first) = self.first_name().filter(|_| !std::mem::replace(&mut self.thanked, true)) {
                 say.push(format!("Thank you, {first}."));
@@ -84,13 +108,12 @@ impl Intake {
             self.pend(trigger);
             return self.step_to_person(say);
         }
-        if !self.acknowledged {
-            self.acknowledged = true;
+        if !std::mem::replace(&mut self.acknowledged, true) && !self.is_soft() {
             say.extend(intent.acknowledge.clone());
         }
         for need in &intent.needs {
             if (self.is_missing(need) || self.is_half_a_name(need))
-                && let Some(question) = self.ask(need, false)
+                && let Some(question) = self.ask(need, self.is_soft())
             {
                 say.push(question);
                 return self.listen_after(say);
@@ -98,22 +121,6 @@ impl Intake {
         }
         self.fire();
         if self.pending.is_some() { self.step_to_person(say) } else { self.act(say) }
-    }
-
-    /// Checks the triggers that look at the form.
-    fn fire(&mut self) {
-        if self.pending.is_some() {
-            return;
-        }
-        let flow = self.flow.clone();
-        if self.account_holder() == Some(false) && flow.triggers.contains_key(&TriggerName::ThirdParty) {
-            return self.pend(TriggerName::ThirdParty);
-        }
-        if let Some((slot, limit)) = flow.triggers.get(&TriggerName::AmountOverLimit).and_then(|t| t.over.as_ref())
-            && self.form.text(slot).and_then(money::cents).is_some_and(|c| c > *limit)
-        {
-            self.pend(TriggerName::AmountOverLimit);
-        }
     }
 
     pub(super) fn pend(&mut self, trigger: TriggerName) {
@@ -128,7 +135,8 @@ impl Intake {
             return self.escalate_now(pending.trigger, say);
         };
         let first = pending.asked.is_empty();
-        for slot in &trigger.requires {
+        let ask = trigger.missing == Missing::Ask;
+        for slot in trigger.requires.iter().filter(|_| ask) {
             if pending.asked.contains(slot) || !self.is_missing(slot) || !self.fits_topic(slot) {
                 continue;
             }
@@ -152,7 +160,10 @@ impl Intake {
 
     /// An order number is not asked for when the topic has nothing to do with one.
     fn fits_topic(&self, slot: &str) -> bool {
-        let numbered = self.flow.slot(slot).is_some_and(|s| matches!(s.kind, SlotKind::Number | SlotKind::Money));
+        let numbered = self
+            .flow
+            .slot(slot)
+            .is_some_and(|s| s.kind.is_plain() || matches!(s.kind, SlotKind::Number | SlotKind::Money));
         let topic = self.topic.and_then(|t| self.flow.intents.get(t));
         !numbered || topic.is_none_or(|t| t.needs.iter().any(|n| n == slot))
     }
@@ -196,13 +207,15 @@ impl Intake {
             return self.step(Vec::new());
         }
         self.unmatched += 1;
-        if self.unmatched >= MISSES {
+        let most = self.flow.triggers.get(&TriggerName::NoInput).and_then(|t| t.after).unwrap_or(MISSES);
+        if self.unmatched >= most {
             let spoke = self.focus == Focus::Open && heard.words.len() >= 3;
             let trigger = if spoke { TriggerName::OutOfScope } else { TriggerName::NoInput };
             return self.give_up(trigger);
         }
         match self.focus.clone() {
-            Focus::Open if lexicon::only_greets(&heard.words) && self.unmatched == 1 => {
+            Focus::Open if lexicon::only_greets(&heard.words) && !std::mem::replace(&mut self.greeted, true) => {
+                self.unmatched -= 1;
                 let opening = self.flow.opening.clone();
                 self.listen_after(vec![opening])
             }
@@ -216,6 +229,7 @@ impl Intake {
             }
             Focus::Confirm { slot, misses } => {
                 if misses > 0 {
+                    self.to_confirm.retain(|s| *s != slot);
                     return self.step(Vec::new());
                 }
                 self.focus = Focus::Confirm { slot, misses: 1 };
@@ -273,7 +287,9 @@ impl Intake {
                 if let Focus::Slot(slot) = self.focus.clone()
                     && let Some(question) = self.ask(&slot, false)
                 {
-                    return self.listen_after(vec![line, question]);
+                    let reply = self.listen_after(vec![line, question.clone()]);
+                    self.last = vec![question];
+                    return reply;
                 }
                 self.aside(line)
             }
@@ -301,7 +317,11 @@ impl Intake {
                 self.not_meant.insert(number.clone());
                 return true;
             }
-            Focus::Confirm { .. } => return true,
+            Focus::Confirm { slot, .. } => {
+                let slot = slot.clone();
+                self.to_confirm.retain(|s| *s != slot);
+                return true;
+            }
             _ => return false,
         };
         self.renew.remove(&slot);
@@ -337,6 +357,7 @@ impl Intake {
         let compiled = flow.slot(slot)?;
         if compiled.kind == SlotKind::PersonName
             && !self.stranger
+            && flow.identity.reveal_name
             && self.account_holder() != Some(false)
             && let Some(contact) = &self.contact
         {
@@ -349,7 +370,8 @@ impl Intake {
             return Some(self.offer(number));
         }
         let times = self.asked.entry(slot.to_owned()).or_default();
-        let Some(question) = compiled.ask.get(*times) else {
+        let last = compiled.ask.len().saturating_sub(1);
+        let Some(question) = compiled.ask.get((*times).min(last)).filter(|_| *times < compiled.tries) else {
             self.renew.remove(slot);
             self.form.skip(slot, Skipped::NotHeard);
             return None;
@@ -370,7 +392,7 @@ impl Intake {
 
     /// The one order of an identified caller whose item they spoke of.
     fn likely_order(&self) -> Option<String> {
-        if !self.identified {
+        if !self.may_be_told() {
             return None;
         }
         let reason = self.slot_value(SlotKind::Reason).unwrap_or_default().to_lowercase();
@@ -385,7 +407,7 @@ impl Intake {
 
     /// The only order an identified caller has left, when they do not have its number.
     pub(super) fn only_order(&self) -> Option<String> {
-        let mut left = self.own_orders().filter(|o| self.identified && !self.not_meant.contains(&o.number));
+        let mut left = self.own_orders().filter(|o| self.may_be_told() && !self.not_meant.contains(&o.number));
         let first = left.next()?;
         left.next().is_none().then(|| first.number.clone())
     }

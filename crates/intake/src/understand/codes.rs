@@ -64,7 +64,7 @@ pub(super) struct Atom {
     /// A letter guessed from a word.
     weak: bool,
     /// Part of a word of several letters, which only stands for letters that a pattern names.
-    in_word: bool,
+    pub(super) in_word: bool,
     word: usize,
 }
 
@@ -187,6 +187,17 @@ impl Run {
         self.atoms.iter().filter(|a| !a.weak && !a.in_word).map(|a| a.main).filter(char::is_ascii_uppercase).collect()
     }
 
+    /// Everything in it that was surely said, letters and digits. An "oh" beside letters is a letter.
+    pub fn spelling(&self) -> String {
+        let sure: Vec<&Atom> = self.atoms.iter().filter(|a| !a.weak && !a.in_word).collect();
+        let letter = |i: Option<usize>| i.and_then(|i| sure.get(i)).is_some_and(|a| a.main.is_ascii_alphabetic());
+        let heard = |(i, a): (usize, &&Atom)| match a.alt {
+            Some('O') if letter(i.checked_sub(1)) || letter(Some(i + 1)) => 'O',
+            _ => a.main,
+        };
+        sure.iter().enumerate().map(heard).collect()
+    }
+
     /// The codes it holds, by the first pattern that fits at each place. `digits_alone`: digits without their letters
     /// count as well.
     pub fn codes(&self, patterns: &[Pattern], digits_alone: bool) -> Vec<Code> {
@@ -225,7 +236,7 @@ pub fn runs(words: &[Word], spelled: bool) -> Vec<Run> {
     let mut run = Run { atoms: Vec::new(), start: 0, end: 0 };
     let mut at = 0;
     while at < words.len() {
-        if let Some((atoms, end)) = spell(words, at) {
+        if let Some((atoms, end)) = homophone(words, at, &run).or_else(|| spell(words, at)) {
             if run.atoms.is_empty() {
                 run.start = at;
             }
@@ -241,6 +252,26 @@ pub fn runs(words: &[Word], spelled: bool) -> Vec<Run> {
     }
     close(&mut out, &mut run, spelled);
     out
+}
+
+/// "one zero for two", "four to": between single digits, a word that sounds like one is one.
+fn homophone(words: &[Word], at: usize, run: &Run) -> Option<(Vec<Atom>, usize)> {
+    let digit = match words.get(at)?.norm.as_str() {
+        "for" | "fore" => '4',
+        "to" | "too" => '2',
+        "won" => '1',
+        "ate" => '8',
+        "tree" | "free" => '3',
+        "sex" | "sicks" => '6',
+        "nein" => '9',
+        "fife" => '5',
+        _ => return None,
+    };
+    let single = |w: &Word| numbers::unit(&w.norm).is_some() || (w.is_numeral() && w.norm.len() == 1);
+    let before = at.checked_sub(1).and_then(|b| words.get(b)).is_some_and(single) && run.end == at;
+    let after = words.get(at + 1).is_none_or(single);
+    (before && after && run.atoms.len() >= 2)
+        .then(|| (vec![Atom { main: digit, alt: None, weak: false, in_word: false, word: at }], at + 1))
 }
 
 /// A telephone number in `words`: seven to fifteen digits. Ten of them are taken as North American.
@@ -473,6 +504,8 @@ mod tests {
             "order number A one thousand forty two",
             "a 1,042",
             "capital A ten four two",
+            "A one zero for two",
+            "A one oh four to",
         ] {
             assert_eq!(heard(text, false), [("A-1042".to_owned(), Surety::Exact)], "{text}");
         }

@@ -9,7 +9,11 @@ pub fn answer(words: &[Word]) -> Option<bool> {
     if has(&text, DENIALS) {
         return Some(false);
     }
-    if has(&text, AGREEMENTS) || text.ends_with("this is her") || text.ends_with("this is him") {
+    // "No, just tell me where it is" is no agreement; "No, that's right" is one.
+    let refuses = n.first().is_some_and(|w| NO.contains(w)) && n.len() > 4;
+    let opening = n.iter().take(4).copied().collect::<Vec<_>>().join(" ");
+    let agreement = if refuses { &opening } else { &text };
+    if has(agreement, AGREEMENTS) || text.ends_with("this is her") || text.ends_with("this is him") {
         return Some(true);
     }
     let polarity = |w: &&str| match *w {
@@ -234,6 +238,13 @@ const DOES_NOT_HAVE: &[&str] = &[
     "i lost the",
     "lost the email",
     "threw it away",
+    "threw the",
+    "thrown it away",
+    "threw away",
+    "deleted it",
+    "deleted the",
+    "not in front of me",
+    "havent got it",
     "rather not",
     "dont want to say",
     "not with me",
@@ -307,6 +318,8 @@ const WAIT: &[&str] = &[
     "let me get",
     "let me see",
     "let me grab",
+    "need my glasses",
+    "get my glasses",
     "one minute",
     "im looking for it",
     "looking it up",
@@ -485,6 +498,7 @@ mod tests {
             "I don't think so.",
             "It doesn't.",
             "Yeah, no.",
+            "No, just tell me where it is",
             "No, one zero four three.",
             "uh-uh",
             "That doesn't help.",

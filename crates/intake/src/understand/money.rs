@@ -32,6 +32,14 @@ pub fn amounts(words: &[Word], asked: bool) -> Vec<Amount> {
 
 /// The amount that a caller disputes: the one charged if that is said, else the first.
 pub fn disputed(words: &[Word], found: &[Amount]) -> Option<Amount> {
+    // "30 dollars, no wait, 35 dollars": only if nothing but the correction stands between.
+    if let Some(point) = super::lexicon::correction_point(words)
+        && let Some(before) = found.iter().rfind(|a| a.end <= point)
+        && let Some(after) = found.iter().find(|a| a.start >= point)
+        && after.start - before.end <= 6
+    {
+        return Some(*after);
+    }
     let charged = |a: &&Amount| {
         words[a.start.saturating_sub(5)..a.start]
             .iter()
@@ -160,6 +168,7 @@ mod tests {
             ("I was billed two twelve fifty for order A-1042", false, "$212.50"),
             ("they charged me 80", false, "$80"),
             ("it should have been $50 but you charged me $450", false, "$450"),
+            ("you charged me 30 dollars, sorry, 35 dollars", false, "$35"),
         ] {
             let words = words(said);
             let found = disputed(&words, &amounts(&words, asked)).map(|a| written(a.cents));

@@ -21,7 +21,10 @@ pub fn introduced(words: &[Word]) -> Option<String> {
         let weak = start - at < 2;
         let enough = !weak || name.len() >= 2 || words.get(start + name.len()).is_none_or(|w| is_after_name(&w.norm));
         if !name.is_empty() && enough && !has_code_letters(&name) {
-            return Some(join(&name));
+            // "My name is Chen, David Chen."
+            let again = take_name(words, start + name.len(), cased);
+            let fuller = again.len() > name.len() && again.last().map(|w| &w.norm) == name.last().map(|w| &w.norm);
+            return Some(join(if fuller { &again } else { &name }));
         }
     }
     for (at, word) in words.iter().enumerate() {
@@ -45,7 +48,7 @@ pub fn answered(words: &[Word]) -> Option<String> {
     if let Some(name) = introduced(words) {
         return Some(name);
     }
-    if let Some(name) = spelled(words) {
+    if let Some(name) = said_and_spelled(words).or_else(|| spelled(words)) {
         return Some(name);
     }
     let cased = is_cased(words) && words.iter().skip(1).any(Word::is_capital);
@@ -86,6 +89,48 @@ pub fn third_party(words: &[Word]) -> Option<ThirdParty> {
                 let possessive = name.iter().map(|w| strip_possessive(w)).collect::<Vec<_>>().join(" ");
                 return Some(ThirdParty { relation: None, holder: Some(title(&possessive)) });
             }
+        }
+        // "an order for my boss, Robert Hill", "an appointment for my daughter"; not a present that was bought for her
+        let thing = matches!(
+            norms[at],
+            "order"
+                | "orders"
+                | "account"
+                | "appointment"
+                | "claim"
+                | "policy"
+                | "parcel"
+                | "package"
+                | "delivery"
+                | "visit"
+        );
+        let bought = norms[..at].iter().any(|w| matches!(*w, "bought" | "ordered" | "gift" | "present" | "got"));
+        if thing
+            && !bought
+            && norms.get(at + 1) == Some(&"for")
+            && let Some(found) = relative(words, at + 2, true)
+        {
+            return Some(found);
+        }
+        // "my neighbor asked me to call", "a friend of mine wants to know"
+        let me_to = (pair(at, "asked", "me") || pair(at, "told", "me") || pair(at, "wants", "me"))
+            && norms.get(at + 2) == Some(&"to");
+        if me_to && let Some(found) = mentioned(words, at) {
+            return Some(found);
+        }
+        // "my mother's house, she's insured with you"
+        let theirs = matches!(norms[at], "shes" | "hes" | "theyre") || pair(at, "she", "is") || pair(at, "he", "is");
+        let next = at + 1 + usize::from(!matches!(norms[at], "shes" | "hes" | "theyre"));
+        if theirs
+            && matches!(norms.get(next), Some(&"insured" | &"a" | &"your" | &"the"))
+            && norms
+                .iter()
+                .skip(next)
+                .take(3)
+                .any(|w| matches!(*w, "insured" | "customer" | "member" | "patient" | "holder" | "client"))
+            && let Some(found) = mentioned(words, at)
+        {
+            return Some(found);
         }
         // "my mother's order", "my wife's account", "under my husband's name"
         if norms[at] == "my" && norms.get(at + 1).is_some_and(|w| relation(w.trim_end_matches('s')).is_some()) {
@@ -139,6 +184,21 @@ pub fn holder_named(words: &[Word]) -> Option<String> {
     })
 }
 
+/// The relative that was spoken of before `end`, with the name that stands right behind if there is one.
+fn mentioned(words: &[Word], end: usize) -> Option<ThirdParty> {
+    let before = &words[..end];
+    let at = (0..before.len()).rev().find(|&i| {
+        let word = before[i].norm.as_str();
+        let owned = i > 0 && matches!(before[i - 1].norm.as_str(), "my" | "our" | "a" | "an" | "elderly" | "old");
+        owned && relation(word).or_else(|| relation(word.strip_suffix('s')?)).is_some()
+    })?;
+    let word = before[at].norm.as_str();
+    let relation = relation(word).or_else(|| relation(word.strip_suffix('s')?))?;
+    let cased = is_cased(words);
+    let name = (at + 1..end).map(|i| take_name(before, i, cased)).find(|n| n.len() >= 2).unwrap_or_default();
+    Some(ThirdParty { relation: Some(relation.to_owned()), holder: (!name.is_empty()).then(|| join(&name)) })
+}
+
 /// "her son", "his wife", in answer to "Am I speaking with …?": what that person is to the caller.
 pub fn kin_of_holder(words: &[Word]) -> Option<ThirdParty> {
     words.windows(2).find_map(|pair| {
@@ -164,6 +224,17 @@ pub fn same(heard: &str, known: &str) -> bool {
         _ => false,
     };
     first && last
+}
+
+/// Whether a part of the heard name is a part of the known one.
+pub fn same_in_part(heard: &str, known: &str) -> bool {
+    let known = parts(known);
+    parts(heard).iter().any(|h| known.iter().any(|k| alike(h, k)))
+}
+
+/// Whether the caller says in so many words what their own name is.
+pub fn says_name(words: &[Word]) -> bool {
+    words.windows(3).any(|w| w[0].norm == "my" && w[1].norm == "name" && w[2].norm == "is")
 }
 
 /// Whether both names are full ones and the same.
@@ -297,7 +368,10 @@ fn intro(words: &[Word], at: usize) -> Option<usize> {
 fn take_name(words: &[Word], start: usize, cased: bool) -> Vec<&Word> {
     let mut out = Vec::new();
     for word in words.iter().skip(start).take(3) {
-        if !is_name_word(word, cased) {
+        // "Omar Said", "Olga Will": behind a given name a capital is enough.
+        let family =
+            !out.is_empty() && cased && word.is_capital() && word.norm.len() > 2 && !word.raw.contains(['\'', '’']);
+        if !(is_name_word(word, cased) || family && word.raw.chars().all(char::is_alphabetic)) {
             break;
         }
         out.push(word);
@@ -320,6 +394,26 @@ fn spelled(words: &[Word]) -> Option<String> {
         && letters.len() * 2 > words.len()
         && letters.iter().all(|l| l.chars().all(char::is_alphabetic)))
     .then(|| title(&letters.concat()))
+}
+
+/// "Ellen Park, P A R K", "Kim, that's K I M": the name, its last part as it was spelled.
+fn said_and_spelled(words: &[Word]) -> Option<String> {
+    let first = words
+        .windows(3)
+        .position(|w| w.iter().all(|w| w.norm.len() == 1 && w.norm.chars().all(char::is_alphabetic)))?;
+    let letters = words[first..].iter().take_while(|w| w.norm.len() == 1).map(|w| w.norm.as_str()).collect::<String>();
+    let cased = is_cased(words);
+    let start = (0..first).find(|i| !take_name(&words[..first], *i, cased).is_empty())?;
+    let mut said: Vec<String> = take_name(&words[..first], start, cased).iter().map(|w| w.raw.clone()).collect();
+    let spelled = title(&letters);
+    let fits = said.last().is_some_and(|last| alike(&last.to_lowercase(), &letters));
+    if fits {
+        said.pop();
+    }
+    if fits || said.len() == 1 {
+        said.push(spelled);
+    }
+    Some(title(&said.join(" ")))
 }
 
 /// "my mother Ellen Park", "my mother's order": from "my" on.
@@ -455,7 +549,7 @@ fn is_common(word: &str) -> bool {
         seven she shes shipment should sick since sir six so some somebody someone something sorry speak speaking still \
         stuck such sunday sure talk talking tell ten terrible than thank thanks that thats the their them then there these \
         they theyre thing think thirty this those three thursday tired to today tomorrow too tracking trying tuesday \
-        twenty two uh um under unable unhappy until up upset us very wait waiting want wanted wanting was way we wednesday \
+        agent representative operator human supervisor manager twenty two uh um under unable unhappy until up upset us very wait waiting want wanted wanting was way we wednesday \
         week well went were what whats when where which who why will wish with wondering wont work worried would wouldnt \
         wrong yeah yep yes yesterday yet you your yours youre zero ";
     COMMON.split_ascii_whitespace().any(|w| w == word)

@@ -73,7 +73,9 @@ fn confused(atom: &Atom, c: char) -> f32 {
 }
 
 fn stray(atom: &Atom, before: Option<&Atom>) -> f32 {
-    if before.is_some_and(|b| b.main == atom.main) {
+    if atom.in_word {
+        0.0 // a word that may only stand for letters a pattern names: "is 1077"
+    } else if before.is_some_and(|b| b.main == atom.main) {
         DOUBLED
     } else if atom.main.is_ascii_alphabetic() {
         STRAY_LETTER

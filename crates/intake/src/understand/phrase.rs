@@ -121,7 +121,9 @@ fn is_unwanted(words: &[Word], start: usize) -> bool {
     let before: Vec<&str> = words[start - clause..start].iter().map(|w| w.norm.as_str()).collect();
     let first = words.get(start).map_or("", |w| w.norm.as_str());
     let refused = matches!(before.last(), Some(&("dont" | "not" | "didnt" | "never" | "doesnt")));
-    if refused && matches!(first, "want" | "wanna" | "need" | "like" | "wish") {
+    let asks = matches!(first, "want" | "wanna" | "need" | "like" | "wish");
+    let hands_over = matches!(first, "transfer" | "connect" | "put" | "pass" | "send" | "give" | "get" | "hand");
+    if refused && (asks || hands_over) {
         return true;
     }
     before.windows(2).any(|pair| {
@@ -190,6 +192,7 @@ mod tests {
     #[test]
     fn passes_over_what_is_not_wanted() {
         assert!(!found("talk to a person", "I don't want to talk to a person"));
+        assert!(!found("transfer me", "please don't transfer me to anyone"));
         assert!(!found("need|want .. person", "No, I don't need a person. I need my package"));
         assert!(found("talk to a person", "I don't want this, let me talk to a person"));
         assert!(found("refund", "I did not get my refund"));

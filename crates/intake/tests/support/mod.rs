@@ -1,6 +1,8 @@
 //! A shop with three customers, on the default flow.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
+pub mod corpus;
+
 use std::sync::{Arc, OnceLock};
 
 use baton_intake::{ContactView, Flow, OrderView, compile, raw};
@@ -30,6 +32,7 @@ pub fn contacts() -> Vec<ContactView> {
         name: name.into(),
         orders,
         matched_by: "caller_id".into(),
+        ..ContactView::default()
     };
     vec![
         contact(

@@ -2,7 +2,7 @@
 //! in the same run, each on core 1 with real-time priority where permitted, the load on core 0.
 //!
 //! Prints a table and merges it into `target/bench/summary.json`. Set by environment: `BATON_BENCH_CALLS` (`100,200,400`),
-//! `BATON_BENCH_SECONDS` (6), `BATON_BENCH_TARGETS` (`bare,baton,rtpengine`). rtpengine is left out, in so many words,
+//! `BATON_BENCH_SECONDS` (6), `BATON_BENCH_TARGETS` (`bare,baton,rtpengine`), `BATON_BENCH_ONLY=relay`. rtpengine is left out, in so many words,
 //! where it is not installed (Debian: `rtpengine-daemon`).
 
 mod baton;
@@ -53,7 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             table.row("media.kib_per_call", "KiB", ours.kib_per_call, None);
         }
     }
-    baton::others(&mut table, seconds, &wanted)?;
+    if std::env::var("BATON_BENCH_ONLY").is_err() {
+        baton::others(&mut table, seconds, &wanted)?;
+    }
     table.write()
 }
 

@@ -17,8 +17,6 @@ pub enum Mode {
     Plain,
     /// Two calls in a row, SRTP between them: per packet one encryption and one decryption, over two hops.
     Secure,
-    /// The same two hops without SRTP; what `Secure` costs more than this is the cryptography.
-    TwoHops,
     /// PCMU to PCMA.
     Transcode,
 }
@@ -98,9 +96,8 @@ impl Rtpengine {
                 let answer = self.answer(n, "p", &sdp(b, if transcode { 8 } else { 0 }))?;
                 (port(&answer)?, port(&offer)?)
             }
-            Mode::Secure | Mode::TwoHops => {
-                let between = if mode == Mode::Secure { "RTP/SAVP" } else { "RTP/AVP" };
-                let first = self.offer(n, "x", &sdp(a, 0), between, false)?;
+            Mode::Secure => {
+                let first = self.offer(n, "x", &sdp(a, 0), "RTP/SAVP", false)?;
                 let second = self.offer(n, "y", &first, "RTP/AVP", false)?;
                 let back = self.answer(n, "y", &sdp(b, 0))?;
                 let answer = self.answer(n, "x", &back)?;

@@ -7,10 +7,17 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use baton_media::{Codec, MediaCommand, MediaConfig, MediaEvent, MediaEvents, MediaHandle, MediaLeg};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use baton_media::{
+    Agreement, Codec, CodecList, CryptoAttribute, CryptoKey, MediaCommand, MediaConfig, MediaEvent, MediaEvents,
+    MediaHandle, MediaLeg,
+};
 use bytes::Bytes;
 use rtp::header::Header;
 use rtp::packet::Packet;
+use webrtc_srtp::context::Context;
+use webrtc_srtp::protection_profile::ProtectionProfile;
 use webrtc_util::marshal::{Marshal, Unmarshal};
 
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -82,24 +89,39 @@ pub struct Peer {
     sequence: u16,
     timestamp: u32,
     ssrc: u32,
+    secure: Option<Context>,
 }
 
 impl Peer {
     pub fn new(to: SocketAddr, codec: Codec) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
-        Self { socket, codec, to, sequence: rand::random(), timestamp: rand::random(), ssrc: rand::random() }
+        Self {
+            socket,
+            codec,
+            to,
+            sequence: rand::random(),
+            timestamp: rand::random(),
+            ssrc: rand::random(),
+            secure: None,
+        }
     }
 
     pub fn connect(&self) -> MediaCommand {
-        MediaCommand::Connect {
-            remote: self.socket.local_addr().unwrap(),
-            codec: self.codec,
-            payload_type: self.codec.static_payload_type(),
-            dtmf_payload_type: Some(DTMF),
-            send: true,
-            receive: true,
-        }
+        MediaCommand::Connect(self.agreement())
+    }
+
+    pub fn agreement(&self) -> Agreement {
+        let codecs = CodecList::one(self.codec, self.codec.usual_payload_type());
+        Agreement { dtmf_payload_type: Some(DTMF), ..Agreement::new(self.socket.local_addr().unwrap(), codecs) }
+    }
+
+    /// From now on what it says is encrypted.
+    pub fn encrypt(&mut self, key: CryptoKey) {
+        let line = CryptoAttribute { tag: 1, key }.to_sdp();
+        let bytes = STANDARD.decode(line.rsplit(':').next().unwrap()).unwrap();
+        let profile = ProtectionProfile::Aes128CmHmacSha1_80;
+        self.secure = Some(Context::new(&bytes[..16], &bytes[16..], profile, None, None).unwrap());
     }
 
     /// The next RTP packet from the gateway.
@@ -126,8 +148,13 @@ impl Peer {
     }
 
     pub fn say(&mut self, payload: &[u8]) {
-        self.send(self.codec.static_payload_type(), false, self.timestamp, payload);
-        self.timestamp = self.timestamp.wrapping_add(payload.len() as u32);
+        self.say_for(payload.len() as u32, payload);
+    }
+
+    /// Says what lasts so many units of the codec's clock.
+    pub fn say_for(&mut self, units: u32, payload: &[u8]) {
+        self.send(self.codec.usual_payload_type(), false, self.timestamp, payload);
+        self.timestamp = self.timestamp.wrapping_add(units);
     }
 
     /// A digit as RFC 4733 sends it: updates, and three ends. It takes 100 ms of the stream's time.
@@ -151,7 +178,11 @@ impl Peer {
             ..Header::default()
         };
         let packet = Packet { header, payload: Bytes::copy_from_slice(payload) };
-        self.socket.send_to(&packet.marshal().unwrap(), self.to).unwrap();
+        let mut bytes = packet.marshal().unwrap();
+        if let Some(secure) = &mut self.secure {
+            bytes = secure.encrypt_rtp(&bytes).unwrap();
+        }
+        self.socket.send_to(&bytes, self.to).unwrap();
         self.sequence = self.sequence.wrapping_add(1);
     }
 }
@@ -173,7 +204,7 @@ pub fn encoded(codec: Codec, pcm: &[i16]) -> Vec<u8> {
     pcm.iter()
         .map(|s| match codec {
             Codec::Pcmu => baton_audio::g711::encode_ulaw(*s),
-            Codec::Pcma => baton_audio::g711::encode_alaw(*s),
+            _ => baton_audio::g711::encode_alaw(*s),
         })
         .collect()
 }
@@ -183,7 +214,7 @@ pub fn decoded(codec: Codec, bytes: &[u8]) -> Vec<i16> {
         .iter()
         .map(|b| match codec {
             Codec::Pcmu => baton_audio::g711::decode_ulaw(*b),
-            Codec::Pcma => baton_audio::g711::decode_alaw(*b),
+            _ => baton_audio::g711::decode_alaw(*b),
         })
         .collect()
 }

@@ -12,6 +12,7 @@ use super::{Core, Deadline, Leg, LegTimer, Phase, Unacked};
 use crate::api::{EndCause, LegId, Party, SipEvent};
 use crate::details::{self, CallDetails, Replaces};
 use crate::flow::Flow;
+use crate::ladder::Glance;
 use crate::wire::{self, HeaderName, Message, Method, Request, Response};
 
 impl Core {
@@ -68,13 +69,17 @@ impl Core {
             return self.trunks.release(leg);
         };
         self.dialogs.insert(tag, leg);
+        let call_id = wire::call_id(&request.headers);
+        self.open_ladder(&call_id, leg);
+        let cseq = wire::cseq(&request.headers).map_or(0, |c| c.sequence);
+        self.ladders.note(now, false, &flow, Glance { call_id: call_id.as_bytes(), status: 0, method: 0, cseq });
         let phase = Phase::Incoming { tx, offered: sdp.is_some() };
         let peer_updates = super::session::allows_update(&request.headers);
         self.legs.insert(leg, Leg { dialog: Some(dialog), peer_updates, ..Leg::new(phase, called.clone()) });
         self.respond(now, tx, wire::answer(request, 100, None, None, &self.config.user_agent));
         self.events.push_back(SipEvent::Incoming {
             leg,
-            call_id: wire::call_id(&request.headers),
+            call_id,
             from,
             to: Party { user: called, host: wire::host_text(&request.uri), ..Party::default() },
             sdp,
@@ -107,7 +112,9 @@ impl Core {
             return;
         }
         let Some((tx, mut response)) = self.early_answer(leg, 200, None) else { return };
-        let request = self.tx.pending_request(tx).cloned();
+        let Some(request) = self.tx.pending_request(tx) else { return };
+        let cseq = wire::cseq(&request.headers).map_or(0, |c| c.sequence);
+        let wish = super::session::wish(&request.headers);
         let Some(state) = self.legs.get_mut(&leg) else { return };
         let Phase::Incoming { offered, .. } = state.phase else { return };
         // What a reliable answer said before stands (RFC 3261 §13.2.1); repeated, it pleases those who want it here.
@@ -118,15 +125,12 @@ impl Core {
         };
         let offered_by_us = !offered && sdp.is_some();
         state.phase = Phase::Up;
-        let cseq = request.as_ref().and_then(|r| wire::cseq(&r.headers)).map_or(0, |c| c.sequence);
         for (name, value) in capabilities() {
             if matches!(name, HeaderName::Allow | HeaderName::Supported) {
                 wire::push(&mut response.headers, name, value);
             }
         }
-        if let Some(request) = request {
-            self.accept_session_timer(now, leg, &request.headers, &mut response);
-        }
+        self.accept_session_timer(now, leg, wish, &mut response);
         self.accept(now, leg, tx, response, sdp.as_deref(), Pending2xx { cseq, offered_by_us, initial: true });
     }
 
@@ -155,8 +159,8 @@ impl Core {
         let body = wire::finish(&mut response.headers, sdp);
         response.set_body(body);
         let Some(flow) = self.tx.flow_of(tx) else { return };
-        let bytes = Message::Response(response.clone()).to_bytes();
         self.respond(now, tx, Some(response));
+        let Some(bytes) = self.tx.last_sent() else { return };
         let Pending2xx { cseq, offered_by_us, initial } = pending;
         let next = now + T1;
         let Some(state) = self.legs.get_mut(&leg) else { return };
@@ -205,7 +209,7 @@ impl Core {
         let tag = tag.unwrap_or_else(|| self.stateless_tag(cancel));
         let Some(mut ok) = wire::answer(cancel, 200, None, Some(&tag), &self.config.user_agent) else { return };
         wire::finish(&mut ok.headers, None);
-        self.send_bytes(wire::reply_flow(&cancel.headers, flow), Message::Response(ok).to_bytes());
+        self.send_bytes(wire::reply_flow(&cancel.headers, flow), wire::bytes_of(&Message::Response(ok)));
         let Some(invite) = self.tx.pending_request(tx).filter(|r| r.method == Method::Invite).cloned() else { return };
         self.terminate(now, tx, &invite, &tag);
         let Some(leg) = leg else { return };

@@ -119,6 +119,7 @@ impl Core {
         self.dialogs.insert(tag.clone(), leg);
         let mut invite = self.draft_invite(target, draft, &tag);
         let (flow, behind_nat) = (target.flow, target.behind_nat);
+        self.open_ladder(&wire::call_id(&invite.headers), leg);
         self.add_via(&mut invite, flow);
         let body = wire::finish(&mut invite.headers, Some(sdp));
         invite.set_body(body);
@@ -390,7 +391,7 @@ impl Core {
         let (mut ack, flow) = dialog.ack(sequence);
         self.add_via(&mut ack, flow);
         wire::finish(&mut ack.headers, None);
-        (flow, Message::Request(ack).to_bytes())
+        (flow, wire::bytes_of(&Message::Request(ack)))
     }
 
     /// A call we placed is not taken: the leg is gone.

@@ -50,6 +50,7 @@ use crate::dns::Place;
 use crate::fields::escape_user;
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{self, FramingError};
+use crate::ladder::{self, Ladders};
 use crate::registrar::{Reach, Registrar};
 use crate::sdp::{self, SessionId};
 use crate::timer::TimerQueue;
@@ -134,6 +135,10 @@ pub struct Core {
     callers: Verifier,
     bans: Bans,
     counters: CoreCounters,
+    /// The messages of calls of late.
+    ladders: Ladders,
+    /// The time last told.
+    heard: Instant,
     outputs: VecDeque<CoreOutput>,
     events: VecDeque<SipEvent>,
     /// Extensions whose contacts changed.
@@ -267,6 +272,8 @@ impl Core {
             referrals: HashMap::new(),
             afterlife: HashMap::new(),
             last_refer: 0,
+            ladders: Ladders::new(config.limits.traced_calls),
+            heard: now,
             outputs: VecDeque::new(),
             events: VecDeque::new(),
             moved: Vec::new(),
@@ -295,6 +302,10 @@ impl Core {
         if self.bans.is_banned(now, flow.remote.ip()) && !self.is_of_a_call(&parsed) {
             self.counters.ignored += 1;
             return;
+        }
+        self.heard = now;
+        if let Some(glance) = ladder::glance(&bytes) {
+            self.ladders.note(now, false, &flow, glance);
         }
         match parsed {
             Ok(Message::Request(request)) => self.on_request(now, flow, request),
@@ -326,6 +337,7 @@ impl Core {
 
     /// Like [`Core::command`], where the host name of an `InviteUri` was resolved to `addr`.
     pub fn command_to(&mut self, now: Instant, command: SipCommand, addr: Option<std::net::SocketAddr>) {
+        self.heard = now;
         match command {
             SipCommand::Ring { leg } => self.progress(now, leg, 180, None),
             SipCommand::Progress { leg, code, sdp } => self.progress(now, leg, code, sdp),
@@ -369,6 +381,7 @@ impl Core {
 
     /// Does what is due.
     pub fn fire(&mut self, now: Instant) {
+        self.heard = now;
         while let Some((at, deadline)) = self.timers.due(now) {
             match deadline {
                 Deadline::Transaction(id, timer) => {
@@ -451,6 +464,11 @@ impl Core {
         std::mem::take(&mut self.moved)
     }
 
+    /// The messages of calls of late; what comes later is in it, too.
+    pub fn ladders(&self) -> Ladders {
+        self.ladders.clone()
+    }
+
     /// Whether a trunk changed since this was last asked.
     pub fn take_trunks_changed(&mut self) -> bool {
         self.trunks.take_changed()
@@ -525,8 +543,27 @@ impl Core {
     fn pump(&mut self) {
         for effect in self.tx.take_effects() {
             match effect {
-                Effect::Send(flow, bytes) => self.outputs.push_back(CoreOutput::Send { flow, bytes }),
+                Effect::Send(flow, bytes) => self.put_out(flow, bytes),
                 Effect::Timer(at, id, timer) => self.timers.set(at, Deadline::Transaction(id, timer)),
+            }
+        }
+        self.drop_stale();
+    }
+
+    /// Drops the first deadlines while they mean nothing any more: nobody is to be woken for them.
+    fn drop_stale(&mut self) {
+        while let Some((at, first)) = self.timers.first() {
+            let live = match first {
+                Deadline::Transaction(id, timer) => self.tx.awaits(*id, *timer, at),
+                Deadline::GiveUp(id) => self.tx.client(*id).is_some_and(|(_, _, open)| open),
+                Deadline::Leg(leg, LegTimer::Repeat2xx) => {
+                    self.legs.get(leg).is_some_and(|l| l.unacked.as_ref().is_some_and(|u| u.next == at))
+                }
+                Deadline::Leg(leg, _) => self.legs.contains_key(leg),
+                _ => true,
+            };
+            if live || self.timers.due(at).is_none() {
+                return;
             }
         }
     }
@@ -534,7 +571,19 @@ impl Core {
     /// Sends outside of any transaction, behind all that was sent before.
     fn send_bytes(&mut self, flow: Flow, bytes: Bytes) {
         self.pump();
+        self.put_out(flow, bytes);
+    }
+
+    fn put_out(&mut self, flow: Flow, bytes: Bytes) {
+        if let Some(glance) = ladder::glance(&bytes) {
+            self.ladders.note(self.heard, true, &flow, glance);
+        }
         self.outputs.push_back(CoreOutput::Send { flow, bytes });
+    }
+
+    /// The messages of a new call are kept from here on.
+    fn open_ladder(&mut self, call_id: &str, leg: LegId) {
+        self.ladders.open(self.heard, call_id, leg);
     }
 
     fn on_leg_timer(&mut self, now: Instant, at: Instant, leg: LegId, timer: LegTimer) {
@@ -570,7 +619,7 @@ impl Core {
         }
         wire::finish(&mut response.headers, None);
         let flow = wire::reply_flow(&request.headers, flow);
-        self.send_bytes(flow, Message::Response(response).to_bytes());
+        self.send_bytes(flow, wire::bytes_of(&Message::Response(response)));
     }
 
     fn refuse_bytes(&mut self, flow: Flow, bytes: &[u8], code: u16, why: &str) {

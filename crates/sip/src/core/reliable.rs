@@ -14,7 +14,7 @@ use super::transactions::{Purpose, T1, TIMEOUT, TxId};
 use super::{Core, Deadline, LegTimer, Phase};
 use crate::api::{EndCause, LegId, SipEvent};
 use crate::flow::Flow;
-use crate::wire::{self, HeaderName, Message, Method, Request, Response};
+use crate::wire::{self, HeaderName, Method, Request, Response};
 
 /// At most this many provisional answers wait for the PRACK of the one before.
 const WAITING: usize = 8;
@@ -105,8 +105,8 @@ impl Core {
         let body = wire::finish(&mut response.headers, sdp.as_deref());
         response.set_body(body);
         let (Some(flow), Some(cseq)) = (self.tx.flow_of(tx), wire::cseq(&response.headers)) else { return };
-        let bytes = Message::Response(response.clone()).to_bytes();
         self.respond(now, tx, Some(response));
+        let Some(bytes) = self.tx.last_sent() else { return };
         let next = now + T1;
         let out = Out {
             rseq,

@@ -42,6 +42,17 @@ impl SessionTimer {
     }
 }
 
+/// What a request of theirs says of session timers.
+pub(super) struct Wish {
+    asked: Option<(u32, Option<String>)>,
+    understands: bool,
+    updates: bool,
+}
+
+pub(super) fn wish(request: &Headers) -> Wish {
+    Wish { asked: wanted(request), understands: understands(request), updates: allows_update(request) }
+}
+
 /// The Min-SE to answer with 422 when the interval asked for is too small and the sender would understand that.
 pub(super) fn too_small(headers: &Headers) -> Option<&'static str> {
     let (interval, _) = wanted(headers)?;
@@ -50,26 +61,19 @@ pub(super) fn too_small(headers: &Headers) -> Option<&'static str> {
 
 impl Core {
     /// Takes the timer a request of theirs asks for and says so in its 2xx.
-    pub(super) fn accept_session_timer(
-        &mut self,
-        now: Instant,
-        leg: LegId,
-        request: &Headers,
-        response: &mut Response,
-    ) {
+    pub(super) fn accept_session_timer(&mut self, now: Instant, leg: LegId, wish: Wish, response: &mut Response) {
         let running = self.legs.get(&leg).and_then(|l| l.timer.as_ref()).map(SessionTimer::interval);
         let own = running.or(self.config.session_expires.map(offered));
-        let asked = wanted(request).or_else(|| {
+        let asked = wish.asked.or_else(|| {
             // RFC 4028 §9: we may ask for a timer that the request does not; where its sender does not know of timers, the
             // refresher can only be us.
-            let peer_can = understands(request);
-            let refresher = if peer_can { "uac" } else { "uas" };
+            let refresher = if wish.understands { "uac" } else { "uas" };
             Some((own?, Some(refresher.to_owned())))
         });
         let Some((interval, refresher)) = asked else { return };
         let we_refresh = match refresher.as_deref() {
             Some("uas") => true,
-            _ => !understands(request),
+            _ => !wish.understands,
         };
         let interval = interval.max(MIN_SE);
         wire::push(
@@ -80,7 +84,7 @@ impl Core {
         if !we_refresh {
             wire::push(&mut response.headers, HeaderName::Require, "timer"); // RFC 4028 §9
         }
-        let by_update = allows_update(request);
+        let by_update = wish.updates;
         self.set_session_timer(
             now,
             leg,

@@ -62,17 +62,11 @@ impl Taken {
     }
 }
 
-/// What is left of a server transaction, and the timer that ends it. `None` while it is not finished.
-pub(super) fn of_server(tx: &mut ServerTransaction, flow: Flow) -> Option<(Rest, Timer)> {
+/// What is left of an INVITE's server transaction, and the timer that ends it. `None` while it is not finished.
+pub(super) fn of_server(tx: &ServerTransaction) -> Option<(Rest, Timer)> {
     match tx.state() {
         ServerState::Accepted => Some((Rest::Accepted, Timer::L)),
         ServerState::Confirmed => Some((Rest::Confirmed, Timer::I)),
-        ServerState::Completed if tx.request().method != Method::Invite => {
-            // What the machine itself would repeat.
-            let request = tx.request().clone();
-            let answer = sent(tx.on_request(&request))?;
-            Some((Rest::Answer(Box::new((flow, answer))), Timer::J))
-        }
         _ => None,
     }
 }
@@ -97,7 +91,7 @@ pub(super) fn of_client(tx: &mut ClientTransaction, flow: Flow, purpose: Purpose
 fn sent(outputs: Vec<Output>) -> Option<Bytes> {
     outputs.into_iter().find_map(|output| match output {
         // A copy: what the serialiser made may have twice the room it needs.
-        Output::Send(message) => Some(Bytes::copy_from_slice(&message.to_bytes())),
+        Output::Send(message) => Some(Bytes::copy_from_slice(&wire::bytes_of(&message))),
         _ => None,
     })
 }

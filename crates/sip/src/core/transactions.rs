@@ -18,7 +18,7 @@ use super::spent::{self, Rest, Spent};
 use crate::api::{LegId, Transport};
 use crate::details::ReferId;
 use crate::flow::{Flow, Listener};
-use crate::wire::{self, HeaderName, Headers, Method, Request, Response};
+use crate::wire::{self, HeaderName, Headers, Message, Method, Request, Response};
 
 /// 64·T1: how long anything is waited for (RFC 3261 §17.1.1.2).
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(32);
@@ -102,7 +102,10 @@ pub(crate) enum Routed {
 
 #[derive(Debug)]
 enum Machine {
+    /// An INVITE.
     Server(ServerTransaction),
+    /// Any other request, not answered yet: copies of it are dropped (RFC 3261 §17.2.2). Answered, it is spent.
+    Asked(Box<Request>),
     Client(ClientTransaction, Purpose),
 }
 
@@ -205,9 +208,14 @@ impl Transactions {
         std::mem::take(&mut self.effects)
     }
 
+    /// The message sent last of those that are not taken yet.
+    pub fn last_sent(&self) -> Option<Bytes> {
+        self.effects.iter().rev().find_map(|e| if let Effect::Send(_, bytes) = e { Some(bytes.clone()) } else { None })
+    }
+
     /// Brings a request to the transaction it belongs to. A known one is repeated from there.
     pub fn route(&mut self, now: Instant, request: Box<Request>, transport: Transport) -> Routed {
-        let Some(id) = server_key(&request).and_then(|key| self.find_server(&key, transport)) else {
+        let Some(id) = self.find_server(&request, &request.method, transport) else {
             return Routed::New(request);
         };
         if let Some(spent) = self.spent.get(&id) {
@@ -222,7 +230,7 @@ impl Transactions {
         }
         let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
             Some(Machine::Server(tx)) => tx.on_request(&request),
-            Some(Machine::Client(..)) => Vec::new(),
+            Some(Machine::Client(..) | Machine::Asked(_)) => Vec::new(),
             None => return Routed::New(request),
         };
         let told = self.apply(now, id, outputs);
@@ -232,9 +240,7 @@ impl Transactions {
 
     /// The transaction of the INVITE a CANCEL means (RFC 3261 §9.2).
     pub fn cancelled(&self, cancel: &Request, transport: Transport) -> Option<TxId> {
-        let mut invite = cancel.clone();
-        invite.method = Method::Invite;
-        self.find_server(&server_key(&invite)?, transport)
+        self.find_server(cancel, &Method::Invite, transport)
     }
 
     /// Whether another copy of this request, by another path, is being answered already (RFC 3261 §8.2.2.2).
@@ -244,11 +250,16 @@ impl Transactions {
 
     /// Makes the server transaction of a new request, answered along `flow`. `None` without a usable Via.
     pub fn serve(&mut self, now: Instant, request: &Request, flow: Flow, leg: Option<LegId>) -> Option<TxId> {
-        let key = self.hash(&server_key(request)?);
+        let key = self.server_key(request, &request.method)?;
         let outside = wire::tag(&request.headers, &HeaderName::To).is_none();
         let merge = if outside { self.merge_key(request) } else { None };
-        let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
-        let id = self.insert(key, Machine::Server(tx), flow, merge);
+        let (machine, outputs) = if request.method == Method::Invite {
+            let (tx, outputs) = ServerTransaction::new(request.clone(), reliability(flow), self.timers);
+            (Machine::Server(tx), outputs)
+        } else {
+            (Machine::Asked(Box::new(request.clone())), Vec::new())
+        };
+        let id = self.insert(key, machine, flow, merge);
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.leg = leg;
         }
@@ -265,6 +276,10 @@ impl Transactions {
     pub fn respond(&mut self, now: Instant, id: TxId, response: Response) -> Vec<Told> {
         let outputs = match self.entries.get_mut(&id).map(|e| &mut e.machine) {
             Some(Machine::Server(tx)) => tx.on_tu_response(response),
+            Some(Machine::Asked(_)) => {
+                self.answer(now, id, response);
+                Vec::new()
+            }
             _ => Vec::new(),
         };
         let told = self.apply(now, id, outputs);
@@ -278,8 +293,27 @@ impl Transactions {
             Machine::Server(tx) if matches!(tx.state(), ServerState::Trying | ServerState::Proceeding) => {
                 Some(tx.request())
             }
+            Machine::Asked(request) => Some(request),
             _ => None,
         }
+    }
+
+    /// Answers a request that is no INVITE: the first final answer stands (RFC 3261 §17.2.2).
+    fn answer(&mut self, now: Instant, id: TxId, response: Response) {
+        let last = response.status.is_final();
+        let bytes = wire::bytes_of(&Message::Response(response));
+        let Some(flow) = self.entries.get(&id).map(|e| e.flow) else { return };
+        self.effects.push(Effect::Send(flow, bytes.clone()));
+        if !last {
+            return;
+        }
+        let Some(entry) = self.entries.remove(&id) else { return };
+        relax(&mut self.entries);
+        let Entry { key, merge, leg, .. } = *entry;
+        let at = now + self.timers.timer_j(reliability(flow));
+        let (rest, timer) = (Rest::Answer(Box::new((flow, Bytes::copy_from_slice(&bytes)))), Timer::J);
+        self.spent.insert(id, Spent { rest, key, transport: flow.transport, merge, leg, timer, at });
+        self.effects.push(Effect::Timer(at, id, timer));
     }
 
     /// Where a transaction sends.
@@ -299,7 +333,9 @@ impl Transactions {
 
     /// Starts a client transaction.
     pub fn send(&mut self, now: Instant, mut request: Request, mut flow: Flow, purpose: Purpose) -> Option<TxId> {
-        let key = self.hash(&TransactionKey::from_sent_request(&request)?);
+        let key = self
+            .branch_key(&request.headers, &request.method)
+            .or_else(|| Some(self.hash(&TransactionKey::from_sent_request(&request)?)))?;
         let by_tcp = self.size.carry(now, &request, flow);
         let instead_of = by_tcp.map(|by_tcp| {
             wire::carried_by(&mut request, Transport::Tcp, true);
@@ -317,7 +353,10 @@ impl Transactions {
 
     /// Brings a response to its client transaction; `false` if there is none.
     pub fn answered(&mut self, now: Instant, response: Response) -> (bool, Vec<Told>) {
-        let key = TransactionKey::from_response(&response).map(|key| self.hash(&key));
+        let method = wire::cseq(&response.headers).map(|c| Method::parse(&Bytes::from(c.method.as_bytes().to_vec())));
+        let key = method
+            .and_then(|method| self.branch_key(&response.headers, &method))
+            .or_else(|| TransactionKey::from_response(&response).map(|key| self.hash(&key)));
         let Some(id) = key.and_then(|key| self.clients.get(&key).copied()) else { return (false, Vec::new()) };
         if let Some(spent) = self.spent.get(&id) {
             let status = response.status;
@@ -337,6 +376,14 @@ impl Transactions {
         (true, self.apply(now, id, outputs))
     }
 
+    /// Whether a deadline still means something.
+    pub fn awaits(&self, id: TxId, timer: Timer, at: Instant) -> bool {
+        match self.spent.get(&id) {
+            Some(spent) => spent.timer == timer && spent.at == at,
+            None => self.entries.get(&id).is_some_and(|e| e.deadlines.contains(&(timer, at))),
+        }
+    }
+
     /// A deadline has come; it means nothing if it was set anew or cleared since.
     pub fn fire(&mut self, now: Instant, at: Instant, id: TxId, timer: Timer) -> Vec<Told> {
         if self.spent.get(&id).is_some_and(|s| s.timer == timer && s.at == at) {
@@ -348,6 +395,7 @@ impl Transactions {
         let outputs = match &mut entry.machine {
             Machine::Server(tx) => tx.on_timer(timer),
             Machine::Client(tx, _) => tx.on_timer(timer),
+            Machine::Asked(_) => Vec::new(),
         };
         self.apply(now, id, outputs)
     }
@@ -404,7 +452,7 @@ impl Transactions {
         }
         match &self.entries.get(&id)?.machine {
             Machine::Client(_, purpose) => Some(purpose),
-            Machine::Server(_) => None,
+            Machine::Server(_) | Machine::Asked(_) => None,
         }
     }
 
@@ -448,17 +496,40 @@ impl Transactions {
         }
     }
 
-    fn find_server(&self, key: &TransactionKey, transport: Transport) -> Option<TxId> {
-        self.servers.get(&(self.hash(key), transport)).copied().or_else(|| {
+    /// The transaction of a request; `method` is its own, or INVITE for what a CANCEL means.
+    fn find_server(&self, request: &Request, method: &Method, transport: Transport) -> Option<TxId> {
+        if let Some(key) = self.branch_key(&request.headers, method) {
+            return self.servers.get(&(key, transport)).copied();
+        }
+        let key = legacy_key(request, method)?;
+        self.servers.get(&(self.hash(&key), transport)).copied().or_else(|| {
             // An RFC 2543 ACK carries the To tag of our answer, which the INVITE it belongs to had not.
-            let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key.clone()
-            else {
+            let TransactionKey::Legacy { request_uri, top_via, from_tag, call_id, cseq, method, .. } = key else {
                 return None;
             };
             let first =
                 TransactionKey::Legacy { request_uri, top_via, from_tag, to_tag: Vec::new(), call_id, cseq, method };
             self.servers.get(&(self.hash(&first), transport)).copied()
         })
+    }
+
+    fn server_key(&self, request: &Request, method: &Method) -> Option<MatchKey> {
+        self.branch_key(&request.headers, method).or_else(|| Some(self.hash(&legacy_key(request, method)?)))
+    }
+
+    /// RFC 3261 §17.1.3, §17.2.3: branch, sent-by, and the method, ACK standing with its INVITE. `None` where the branch
+    /// identifies nothing: without the magic cookie, or the cookie alone.
+    fn branch_key(&self, headers: &Headers, method: &Method) -> Option<MatchKey> {
+        let method = if *method == Method::Ack { &Method::Invite } else { method };
+        let value = headers.value(&HeaderName::Via)?;
+        if let Some((sent_by, branch)) = wire::plain_via(&value) {
+            return is_identity(branch).then(|| self.hash(&(branch, sent_by.to_ascii_lowercase(), method.as_bytes())));
+        }
+        let via = wire::top_via(headers)?;
+        let branch = via.branch().filter(|b| is_identity(b))?;
+        let mut sent_by = via.host.to_bytes().to_ascii_lowercase();
+        sent_by.extend(via.port.map(|port| format!(":{port}").into_bytes()).unwrap_or_default());
+        Some(self.hash(&(branch, sent_by, method.as_bytes())))
     }
 
     fn hash<T: Hash>(&self, what: &T) -> MatchKey {
@@ -486,7 +557,7 @@ impl Transactions {
         for output in outputs {
             let Some(entry) = self.entries.get_mut(&id) else { break };
             match output {
-                Output::Send(message) => self.effects.push(Effect::Send(entry.flow, message.to_bytes())),
+                Output::Send(message) => self.effects.push(Effect::Send(entry.flow, wire::bytes_of(&message))),
                 Output::SetTimer { timer, after } => {
                     let at = now + after;
                     entry.deadlines.retain(|(t, _)| *t != timer);
@@ -514,7 +585,7 @@ impl Transactions {
         let over = match self.entries.get(&id).map(|e| &e.machine) {
             Some(Machine::Client(tx, _)) => tx.state() == ClientState::Terminated,
             Some(Machine::Server(tx)) => tx.state() == ServerState::Terminated,
-            None => return,
+            Some(Machine::Asked(_)) | None => return,
         };
         if over {
             self.remove(id);
@@ -528,7 +599,8 @@ impl Transactions {
         let Some(mut entry) = self.entries.remove(&id) else { return };
         let flow = entry.flow;
         let left = match entry.machine {
-            Machine::Server(mut tx) => match spent::of_server(&mut tx, flow) {
+            Machine::Asked(request) => Err(Machine::Asked(request)),
+            Machine::Server(tx) => match spent::of_server(&tx) {
                 Some(left) => Ok(left),
                 None => Err(Machine::Server(tx)),
             },
@@ -595,14 +667,16 @@ fn reliability(flow: Flow) -> Reliability {
     }
 }
 
-/// RFC 3261 §17.2.3. A branch that is the magic cookie alone identifies nothing and is matched as RFC 2543 did.
-fn server_key(request: &Request) -> Option<TransactionKey> {
-    let via = wire::top_via(&request.headers)?;
-    if via.branch() != Some(sipx_sip::headers::BRANCH_MAGIC_COOKIE) {
-        return TransactionKey::from_request(request);
-    }
+fn is_identity(branch: &[u8]) -> bool {
+    let cookie = sipx_sip::headers::BRANCH_MAGIC_COOKIE;
+    branch.len() > cookie.len() && branch.get(..cookie.len()).is_some_and(|b| b.eq_ignore_ascii_case(cookie))
+}
+
+/// What RFC 2543 matched by (RFC 3261 §17.2.3).
+fn legacy_key(request: &Request, method: &Method) -> Option<TransactionKey> {
+    wire::top_via(&request.headers)?;
     let tag = |name| wire::tag(&request.headers, &name).unwrap_or_default().into_bytes();
-    let method = if request.method == Method::Ack { Method::Invite } else { request.method.clone() };
+    let method = if *method == Method::Ack { &Method::Invite } else { method };
     Some(TransactionKey::Legacy {
         request_uri: request.uri.to_bytes().to_vec(),
         top_via: wire::text(&request.headers, &HeaderName::Via)?.into_bytes(),

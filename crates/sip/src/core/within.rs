@@ -48,14 +48,17 @@ impl Core {
     }
 
     pub(super) fn on_request_within(&mut self, now: Instant, flow: Flow, request: &Request) {
-        let Some(leg) = self.leg_within(request) else {
+        let ours = wire::tag(&request.headers, &HeaderName::To).unwrap_or_default();
+        let theirs = wire::tag(&request.headers, &HeaderName::From).unwrap_or_default();
+        let known = self.dialogs.get(&ours).copied();
+        let found = known.and_then(|leg| Some((leg, self.dialog_of(leg, &ours, &theirs)?.0)));
+        let Some((leg, dialog)) = found.filter(|(_, d)| d.call_id == wire::call_id(&request.headers)) else {
             if self.on_late_notify(flow, request) {
                 return;
             }
             return self.reply(flow, request, 481, "no such dialog", &[]);
         };
         let Some(cseq) = wire::cseq(&request.headers) else { return };
-        let Some(dialog) = self.dialog_of_request(leg, request) else { return };
         if !dialog.accept_cseq(cseq.sequence) {
             return self.reply(flow, request, 500, "CSeq out of order", &[]);
         }
@@ -129,7 +132,7 @@ impl Core {
             let (user, up) = (state.user.clone(), matches!(state.phase, Phase::Up));
             let Some(mut response) = self.answer_within(tx, &user, request, 200) else { return };
             if up {
-                self.accept_session_timer(now, leg, &request.headers, &mut response);
+                self.accept_session_timer(now, leg, super::session::wish(&request.headers), &mut response);
             }
             wire::finish(&mut response.headers, None);
             return self.respond(now, tx, Some(response));
@@ -195,7 +198,7 @@ impl Core {
         }
         let Some(mut response) = self.answer_within(tx, &user, &request, 200) else { return };
         if up {
-            self.accept_session_timer(now, leg, &request.headers, &mut response);
+            self.accept_session_timer(now, leg, super::session::wish(&request.headers), &mut response);
         }
         if request.method == Method::Invite {
             let cseq = wire::cseq(&request.headers).map_or(0, |c| c.sequence);
@@ -209,7 +212,7 @@ impl Core {
     }
 
     fn on_info(&mut self, now: Instant, leg: LegId, tx: TxId, request: &Request) {
-        if request.headers.get(&wire::named("Info-Package")).is_some() {
+        if request.headers.get(&wire::other("Info-Package")).is_some() {
             return self.finish_within(now, tx, request, 469, &[]); // RFC 6086 §4.2.1: we have none
         }
         if request.body().is_empty() {

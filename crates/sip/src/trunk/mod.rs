@@ -174,7 +174,7 @@ pub enum TrunkError {
 }
 
 /// Checks trunks before anything is started.
-pub(crate) fn check(trunks: &[TrunkConfig]) -> Result<(), TrunkError> {
+pub fn check(trunks: &[TrunkConfig]) -> Result<(), TrunkError> {
     for (i, trunk) in trunks.iter().enumerate() {
         let name = || trunk.name.clone();
         if trunk.name.is_empty() || trunks[..i].iter().any(|other| other.name == trunk.name) {

@@ -1,18 +1,19 @@
 //! What a call decides, carried out on SIP, media, speech, CRM and desk.
 
-use std::sync::Arc;
-
+use baton_agents::{Input as FloorInput, Left, Released, Want};
 use baton_audio::Clip;
-use baton_call::{Action, HangUpCause, Input, Leg, LineId};
-use baton_media::{MediaCommand, MediaLeg};
+use baton_call::{Action, HangUpCause, Input, LeftQueue, Leg, LineId, Route};
+use baton_media::{MediaCommand, Sources};
 use baton_sip::SipCommand;
-use baton_sip::sdp::{self, Remote};
+use baton_sip::sdp;
 use baton_speech::{Expectation, Hints};
 use tracing::{info, warn};
 
+use super::super::desk::Request;
+use super::super::records;
 use super::super::shared::CallEvent;
-use super::super::{desk, records};
-use super::{Prepared, Side, Task};
+use super::legs::Side;
+use super::{Prepared, Task};
 
 impl Task {
     pub(super) fn drain(&mut self) {
@@ -22,7 +23,7 @@ impl Task {
         self.over |= self.call.is_over();
     }
 
-    pub(super) fn act(&mut self, action: Action) {
+    fn act(&mut self, action: Action) {
         match action {
             Action::AnswerCaller => self.answer_caller(),
             Action::LookUpContact { number } => records::look_up(&self.shared, &self.inbox, number),
@@ -34,26 +35,57 @@ impl Task {
                     ear.open(on);
                 }
             }
-            Action::HoldMusic { on } => self.hold_music(on),
+            Action::HoldMusic { on } => {
+                self.on_hold = on;
+                self.change_background();
+            }
+            Action::Ringback { leg: Leg::Caller, on } => {
+                self.ringback = on;
+                self.change_background();
+            }
+            Action::Ringback { .. } => {} // an agent hears that it rings by the silence after the code
             Action::RunAction(action) => records::run_action(&self.shared, &self.inbox, action),
             Action::WriteCase(draft) => records::write_case(&self.shared, &self.inbox, draft),
             Action::PrepareBriefing { text } => self.prepare_briefing(text),
-            Action::FindAgent { queue, not } => self.find_agent(queue, not),
-            Action::RingAgent { extension, .. } => self.ring_agent(extension),
-            Action::CancelAgent => {
-                if let Some(agent) = &self.agent {
-                    self.shared.sip_send(SipCommand::Cancel { leg: agent.sip });
+            Action::FindAgent { queue, not, since, priority, needs } => {
+                let want = Want { who: self.waiter.clone(), queue, not, since, priority, needs };
+                self.shared.tell_desk(Request::Wants(want, self.inbox.clone()));
+            }
+            Action::LeaveQueue { why } => {
+                let why = match why {
+                    LeftQueue::Abandoned => Left::Abandoned,
+                    LeftQueue::GivenBack => Left::GivenBack,
+                    LeftQueue::Callback => Left::Callback,
+                };
+                self.tell_floor(FloorInput::Leaves { who: self.waiter.clone(), why });
+            }
+            Action::KeepPlace { ticket, since } => {
+                if self.ticket.as_ref() == Some(&ticket.id) {
+                    self.ticket = None; // promised again: it is not to be forgotten
                 }
-                let cut = self.close_agent();
-                self.feed_all(cut);
+                // The caller is still on the line; nobody is to be called back before that is over.
+                self.shared.tell_desk(Request::Note(ticket.clone()));
+                self.promise = Some((ticket, since));
             }
+            Action::RingAgent { extension, .. } => self.ring_agent(extension),
+            Action::CancelAgent { extension, cause } => self.cancel_agent(&extension, cause),
+            Action::Dial { leg, to, .. } => self.dial(leg, to),
             Action::PlayBriefing { line, text } => self.play_briefing(line, text),
+            Action::AgentTalking { extension } => self.tell_floor(FloorInput::Talking { extension }),
             Action::Bridge => self.bridge(),
-            Action::Unbridge => self.media(self.caller.media, MediaCommand::Unbridge),
-            Action::ReleaseAgent { extension } => {
-                let talked = std::mem::take(&mut self.talked);
-                self.tell_desk(desk::Request::Released { extension, talked });
+            Action::Mix { routes } => self.mix(&routes),
+            Action::Unbridge => self.unbridge(),
+            Action::ReleaseAgent { extension, how } => {
+                let how = match how {
+                    baton_call::Released::Talked => Released::Talked,
+                    baton_call::Released::Declined => Released::Declined,
+                    baton_call::Released::Missed => Released::Missed,
+                    baton_call::Released::NotNeeded => Released::NotNeeded,
+                };
+                self.tell_floor(FloorInput::Released { extension, how });
             }
+            Action::AnswerRefer { leg, code } => self.answer_refer(leg, code),
+            Action::ReferProgress { leg, code } => self.refer_progress(leg, code),
             Action::HangUp { leg, cause } => self.hang_up(leg, cause),
             Action::SaveRecord => self.journal.save(self.call.record()),
             Action::CompleteRecord => {
@@ -63,21 +95,23 @@ impl Task {
         }
     }
 
-    pub(super) fn answer_caller(&mut self) {
-        let (audio_in, audio_out) = rtrb::RingBuffer::new(64);
-        let inbox = self.inbox.clone();
-        self.ear =
-            Some(self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event)))));
-        self.media(self.caller.media, MediaCommand::Tap { to: Some(audio_in) });
-        if let Some(remote) = self.caller_remote.clone() {
-            self.connect(self.caller.media, &remote);
+    fn answer_caller(&mut self) {
+        self.hear_caller();
+        if let Some(remote) = &self.caller_remote {
+            self.media(self.legs.caller.media, records::connect(remote));
         }
-        self.caller.answered = true;
-        self.shared.sip_send(SipCommand::Answer { leg: self.caller.sip, sdp: self.answer.clone() });
+        self.legs.caller.answered = true;
+        self.shared.sip_send(SipCommand::Answer { leg: self.legs.caller.sip, sdp: self.answer.clone() });
     }
 
-    pub(super) fn connect(&self, media: MediaLeg, remote: &Remote) {
-        self.media(media, records::connect(remote));
+    /// Gives the caller's audio an ear; it is closed until the call opens it.
+    pub(super) fn hear_caller(&mut self) {
+        let (audio_in, audio_out) = rtrb::RingBuffer::new(64);
+        let inbox = self.inbox.clone();
+        let ear = self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event))));
+        ear.measure_voice(self.shared.tone.voice);
+        self.ear = Some(ear);
+        self.media(self.legs.caller.media, MediaCommand::Tap { to: Some(audio_in) });
     }
 
     fn say(&mut self, line: LineId, leg: Leg, texts: &[String]) {
@@ -86,59 +120,50 @@ impl Task {
         self.shared.speech.speak(&texts.join(" "), Box::new(move |spoken| inbox.send(CallEvent::Spoken(line, spoken))));
     }
 
-    pub(super) fn play(&mut self, line: LineId, clip: Clip) {
-        let Some((leg, id)) = self.lines.clip(line) else { return };
-        let media = match leg {
-            Leg::Caller => Some(self.caller.media),
-            Leg::Agent => self.agent.as_ref().map(|a| a.media),
-        };
-        match media {
+    pub(super) fn play(&mut self, line: LineId, words: &str, clip: Clip) {
+        let Some((leg, id)) = self.lines.clip(line, words) else { return };
+        match self.legs.get(leg).map(|side| side.media) {
             Some(media) => self.media(media, MediaCommand::Play { id, clip, looped: false }),
             None => {
-                let input = self.lines.ended(id, false);
-                self.feed_all(input);
+                let inputs = self.lines.ended(id, false);
+                self.feed_all(inputs);
             }
         }
     }
 
     fn stop_speech(&mut self, leg: Leg) {
-        let media = match leg {
-            Leg::Caller => Some(self.caller.media),
-            Leg::Agent => self.agent.as_ref().map(|a| a.media),
-        };
-        if let Some(media) = media {
+        if let Some(media) = self.legs.get(leg).map(|side| side.media) {
             self.media(media, MediaCommand::Stop);
         }
         let inputs = self.lines.cut(leg);
         self.feed_all(inputs);
         if leg == Leg::Caller {
-            self.hold_play = None;
-            self.resume_hold_music();
+            self.background = None;
+            self.resume_background();
         }
     }
 
-    pub(super) fn hold_music(&mut self, on: bool) {
-        self.on_hold = on;
-        if on {
-            self.resume_hold_music();
-        } else if self.hold_play.take().is_some() {
-            self.media(self.caller.media, MediaCommand::Stop);
+    /// Music or ringing tone began or ended.
+    fn change_background(&mut self) {
+        if self.background.take().is_some() {
+            self.media(self.legs.caller.media, MediaCommand::Stop);
         }
+        self.resume_background();
     }
 
-    /// Music comes back after each spoken word that interrupted it.
-    pub(super) fn resume_hold_music(&mut self) {
-        if self.on_hold {
-            let id = self.lines.loose();
-            self.hold_play = Some(id);
-            self.media(
-                self.caller.media,
-                MediaCommand::Play { id, clip: self.shared.hold_music.clone(), looped: true },
-            );
-        }
+    /// What plays while nothing is said comes back after each word that interrupted it.
+    pub(super) fn resume_background(&mut self) {
+        let clip = match (self.ringback, self.on_hold) {
+            (true, _) => self.shared.ringback.clone(),
+            (false, true) => self.shared.hold_music.clone(),
+            (false, false) => return,
+        };
+        let id = self.lines.loose();
+        self.background = Some(id);
+        self.media(self.legs.caller.media, MediaCommand::Play { id, clip, looped: true });
     }
 
-    pub(super) fn prepare_briefing(&mut self, text: String) {
+    fn prepare_briefing(&mut self, text: String) {
         let generation = self.briefing.generation + 1;
         let inbox = self.inbox.clone();
         self.shared.speech.speak(&text, Box::new(move |spoken| inbox.send(CallEvent::Briefing(generation, spoken))));
@@ -151,8 +176,8 @@ impl Task {
         }
         self.lines.ordered(line, Leg::Agent);
         self.briefing.line = Some(line);
-        for clip in self.briefing.clips.clone() {
-            self.play(line, clip);
+        for (words, clip) in self.briefing.clips.clone() {
+            self.play(line, &words, clip);
         }
         if self.briefing.complete {
             let input = self.lines.all_queued(line);
@@ -160,97 +185,175 @@ impl Task {
         }
     }
 
-    fn find_agent(&self, queue: String, not: Vec<String>) {
-        let (answer, found) = tokio::sync::oneshot::channel();
-        self.tell_desk(desk::Request::Find { queue, not, answer });
-        let inbox = self.inbox.clone();
-        let shared = Arc::clone(&self.shared);
-        tokio::spawn(async move {
-            let input = match found.await {
-                Ok(Some(extension)) => Input::AgentOffered { extension },
-                Ok(None) | Err(_) => Input::NoAgent,
-            };
-            if let Some(CallEvent::Answer(Input::AgentOffered { extension })) = inbox.offer(CallEvent::Answer(input)) {
-                shared.tell_desk(desk::Request::Released { extension, talked: false }); // the call is over
+    /// A new leg beside the caller's, ready to be called.
+    fn open_side(&self) -> Option<Side> {
+        match self.shared.media.open_beside(self.legs.caller.media) {
+            Ok((media, local)) => {
+                let side = Side::new(self.shared.sip.new_leg(), media, local);
+                self.shared.by_leg.insert(side.sip, self.inbox.clone());
+                self.shared.by_media.insert(side.media, self.inbox.clone());
+                Some(side)
             }
-        });
+            Err(e) => {
+                warn!(error = %e, "no RTP port for another leg");
+                None
+            }
+        }
     }
 
     fn ring_agent(&mut self, extension: String) {
-        let (media, local) = match self.shared.media.open() {
-            Ok(opened) => opened,
-            Err(e) => {
-                warn!(error = %e, "no RTP port for the agent's leg");
-                self.feed(Input::AgentFailed { code: 503 });
-                return;
-            }
+        let Some(side) = self.open_side() else {
+            return self.feed(Input::AgentFailed { extension, code: 503 });
         };
-        let sip = self.shared.sip.new_leg();
-        self.shared.by_leg.insert(sip, self.inbox.clone());
-        self.shared.by_media.insert(media, (Leg::Agent, self.inbox.clone()));
         let record = self.call.record();
         let (from_user, from_display) = records::caller_identity(record);
-        let headers = records::agent_headers(record, &self.shared.domain, self.shared.api);
         info!(extension, "ringing the agent");
         self.shared.sip_send(SipCommand::Invite {
-            leg: sip,
+            leg: side.sip,
             ext: extension.clone(),
             from_user,
             from_display,
-            headers,
-            sdp: sdp::offer(local, &self.shared.sdp_codecs(), sdp::SessionId::next()),
+            headers: records::agent_headers(record, &self.shared.domain, self.shared.api),
+            sdp: sdp::offer(side.local, &self.shared.sdp_codecs(), sdp::SessionId::next()),
         });
-        self.agent = Some(Side { sip, media, local, extension: Some(extension), answered: false });
+        self.legs.add_agent(extension, side);
+    }
+
+    fn cancel_agent(&mut self, extension: &str, cause: HangUpCause) {
+        let Some(side) = self.legs.take_agent(extension) else { return };
+        self.shared.sip_send(records::stop_calling(side.sip, side.answered, cause));
+        let cut = self.close_agent(&side);
+        self.feed_all(cut);
+    }
+
+    /// Calls somebody who is no agent of this call's: an extension of ours, else a number by the trunk.
+    fn dial(&mut self, leg: Leg, to: String) {
+        let side = match leg {
+            Leg::Caller => None,
+            _ => match self.open_side() {
+                Some(side) => Some(side),
+                None => return self.feed(Input::LegFailed { leg, code: 503 }),
+            },
+        };
+        let (sip, local) = side.as_ref().map_or((self.legs.caller.sip, self.legs.caller.local), |s| (s.sip, s.local));
+        let record = self.call.record();
+        let offer = sdp::offer(local, &self.shared.sdp_codecs(), sdp::SessionId::next());
+        let command = self.shared.way_to(&to, &record.trunk).map(|way| way.invite(sip, &to, record, offer));
+        match leg {
+            Leg::Third => self.legs.third = side,
+            Leg::Supervisor => self.legs.supervisor = side,
+            Leg::Caller | Leg::Agent => {}
+        }
+        match command {
+            Some(command) => {
+                info!(to, "calling out");
+                self.shared.sip_send(command);
+            }
+            None => {
+                warn!(to, "there is no trunk to call by: give one `targets` in [[trunk]]");
+                self.take_side(leg);
+                self.feed(Input::LegFailed { leg, code: 503 });
+            }
+        }
     }
 
     fn bridge(&mut self) {
-        let Some(agent) = &self.agent else { return };
-        let (media, extension) = (agent.media, agent.extension.clone());
-        self.on_hold = false;
-        self.hold_play = None;
-        self.talked = true;
-        self.media(self.caller.media, MediaCommand::Bridge { with: media });
-        if let Some(extension) = extension {
-            self.tell_desk(desk::Request::Talking { extension });
+        let Some(agent) = self.legs.agent().map(|side| side.media) else { return };
+        (self.on_hold, self.ringback, self.background) = (false, false, None);
+        self.media(self.legs.caller.media, MediaCommand::Bridge { with: agent });
+    }
+
+    fn mix(&mut self, routes: &[Route]) {
+        (self.on_hold, self.ringback) = (false, false);
+        if self.background.take().is_some() {
+            self.media(self.legs.caller.media, MediaCommand::Stop);
         }
+        for leg in [Leg::Caller, Leg::Agent, Leg::Third, Leg::Supervisor] {
+            let Some(media) = self.legs.get(leg).map(|side| side.media) else { continue };
+            let heard = routes.iter().filter(|route| route.to == leg).filter_map(|route| self.legs.get(route.from));
+            let sources: Sources = heard.map(|side| side.media).collect();
+            self.media(media, MediaCommand::Hear { sources });
+        }
+    }
+
+    fn unbridge(&self) {
+        for leg in [Leg::Caller, Leg::Agent, Leg::Third, Leg::Supervisor] {
+            if let Some(side) = self.legs.get(leg) {
+                self.media(side.media, MediaCommand::Unbridge);
+            }
+        }
+    }
+
+    fn answer_refer(&mut self, leg: Leg, code: u16) {
+        let Some(at) = self.refers.iter().position(|(of, ..)| *of == leg) else { return };
+        let (_, sip, refer) = self.refers[at];
+        if code < 300 {
+            self.shared.sip_send(SipCommand::AcceptRefer { leg: sip, refer });
+        } else {
+            self.refers.swap_remove(at);
+            self.shared.sip_send(SipCommand::RejectRefer { leg: sip, refer, code });
+        }
+    }
+
+    fn refer_progress(&mut self, leg: Leg, code: u16) {
+        let Some(at) = self.refers.iter().position(|(of, ..)| *of == leg) else { return };
+        let (_, sip, refer) = self.refers[at];
+        if code >= 200 {
+            self.refers.swap_remove(at);
+        }
+        self.shared.sip_send(SipCommand::ReferStatus { leg: sip, refer, code, reason: None });
     }
 
     fn hang_up(&mut self, leg: Leg, cause: HangUpCause) {
         match leg {
             Leg::Caller => {
-                let (sip, answered) = (self.caller.sip, self.caller.answered);
-                self.shared.sip_send(records::goodbye(sip, answered, cause));
-                self.media(self.caller.media, MediaCommand::Close);
+                let (sip, answered) = (self.legs.caller.sip, self.legs.caller.answered);
+                let bye = match &self.ticket {
+                    Some(_) => records::stop_calling(sip, answered, cause),
+                    None => records::goodbye(sip, answered, cause),
+                };
+                self.shared.sip_send(bye);
+                self.media(self.legs.caller.media, MediaCommand::Close);
             }
             Leg::Agent => {
-                if let Some(agent) = &self.agent {
-                    let bye = if agent.answered {
-                        records::goodbye(agent.sip, true, cause)
-                    } else {
-                        SipCommand::Cancel { leg: agent.sip }
-                    };
-                    self.shared.sip_send(bye);
-                }
-                let cut = self.close_agent();
+                let Some(side) = self.legs.take_the_agent() else { return };
+                self.shared.sip_send(records::stop_calling(side.sip, side.answered, cause));
+                let cut = self.close_agent(&side);
                 self.feed_all(cut);
+            }
+            Leg::Third | Leg::Supervisor => {
+                if let Some(side) = self.take_side(leg) {
+                    self.shared.sip_send(records::stop_calling(side.sip, side.answered, cause));
+                }
             }
         }
     }
 
     /// The agent's leg is over on our side: its port closes, its late events reach nobody. The lines that end with it.
-    pub(super) fn close_agent(&mut self) -> Vec<Input> {
-        let Some(agent) = self.agent.take() else { return Vec::new() };
+    pub(super) fn close_agent(&mut self, side: &Side) -> Vec<Input> {
+        self.close(side);
+        self.closing.push((side.media, Leg::Agent));
+        if self.legs.agent().is_some() {
+            return Vec::new(); // a colleague, who was slower
+        }
         self.briefing.line = None;
-        self.media(agent.media, MediaCommand::Close);
-        self.shared.by_leg.remove(&agent.sip);
         self.lines.cut(Leg::Agent)
     }
 
-    pub(super) fn media(&self, leg: MediaLeg, command: MediaCommand) {
-        self.shared.media_send(leg, command);
+    /// Ends a leg of a third party or a supervisor on our side.
+    pub(super) fn take_side(&mut self, leg: Leg) -> Option<Side> {
+        let side = match leg {
+            Leg::Third => self.legs.third.take(),
+            Leg::Supervisor => self.legs.supervisor.take(),
+            Leg::Caller | Leg::Agent => None,
+        }?;
+        self.close(&side);
+        self.closing.push((side.media, leg));
+        Some(side)
     }
 
-    pub(super) fn tell_desk(&self, request: desk::Request) {
-        self.shared.tell_desk(request);
+    pub(super) fn close(&self, side: &Side) {
+        self.media(side.media, MediaCommand::Close);
+        self.shared.by_leg.remove(&side.sip);
     }
 }

@@ -2,22 +2,25 @@
 
 use std::time::Instant;
 
+use baton_agents::Input as FloorInput;
 use baton_call::{AgentGone, CallerGone, Input, Leg, LineId};
 use baton_media::{MediaCommand, MediaEvent};
-use baton_sip::sdp;
+use baton_sip::sdp::{self, Direction};
 use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
 use baton_speech::{HearEvent, Spoken};
+use baton_tone::UtteranceInput;
 use tracing::{info, warn};
 
+use super::super::records;
 use super::super::shared::CallEvent;
-use super::super::{desk, records};
 use super::Task;
+use super::legs::Who;
 
 impl Task {
     pub(super) fn on_event(&mut self, event: CallEvent) {
         match event {
             CallEvent::Sip(event) => self.on_sip(event),
-            CallEvent::Media(leg, event) => self.on_media(leg, event),
+            CallEvent::Media(event) => self.on_media(event),
             CallEvent::Hear(event) => self.on_heard(event),
             CallEvent::Spoken(line, spoken) => self.on_spoken(line, spoken),
             CallEvent::Briefing(generation, spoken) => self.on_briefing(generation, spoken),
@@ -27,53 +30,84 @@ impl Task {
     }
 
     fn on_sip(&mut self, event: SipEvent) {
-        let is_caller = event.leg() == Some(self.caller.sip);
+        let Some(leg) = event.leg() else { return };
+        let Some((who, side)) = self.legs.of_sip(leg) else { return };
+        let answered = side.answered;
         match event {
-            SipEvent::Confirmed { sdp, .. } if is_caller => {
+            SipEvent::Confirmed { sdp, .. } if who == Who::Caller => {
                 if self.caller_remote.is_none() && !self.late_answer(sdp.as_deref()) {
                     return;
                 }
                 self.feed(Input::CallerConfirmed);
             }
-            SipEvent::Ended { cause, .. } if is_caller => {
+            SipEvent::Ended { cause, .. } => self.on_ended(who, cause),
+            SipEvent::Reoffer { leg, sdp } => self.on_reoffer(leg, sdp.as_deref()),
+            SipEvent::Refer { leg, refer, target, .. } => {
+                info!(to = target.party.user, "asked to connect the other side elsewhere (REFER)");
+                self.refers.push((who.leg(), leg, refer));
+                self.feed(Input::Refer { leg: who.leg(), to: target.party.user.clone() });
+            }
+            SipEvent::InfoDigit { digit, .. } if who == Who::Caller || answered => {
+                self.feed(Input::Digit { leg: who.leg(), digit });
+            }
+            SipEvent::Progress { .. } => match who {
+                Who::Agent(extension) => self.feed(Input::AgentRinging { extension }),
+                who => self.feed(Input::LegRinging { leg: who.leg() }),
+            },
+            SipEvent::Answered { sdp, .. } => self.on_answered(who, leg, sdp.as_deref()),
+            SipEvent::Failed { code, reason, .. } => {
+                info!(?who, code, reason, "the phone did not take the call");
+                self.on_failed(who, code);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_ended(&mut self, who: Who, cause: EndCause) {
+        match who {
+            Who::Caller => {
                 let (cause, sip) = match cause {
                     EndCause::Bye => (CallerGone::Hangup, 200),
                     EndCause::Cancel => (CallerGone::Cancel, 487),
                     EndCause::NoAck => (CallerGone::NoAck, 408),
                     EndCause::TransportError | EndCause::SessionExpired => (CallerGone::Fault, 503),
                 };
-                self.shared.by_leg.remove(&self.caller.sip);
-                self.media(self.caller.media, MediaCommand::Close); // its last figures belong into the record
+                self.shared.by_leg.remove(&self.legs.caller.sip);
+                self.media(self.legs.caller.media, MediaCommand::Close); // its last figures belong into the record
                 self.feed(Input::CallerGone { cause, sip });
             }
-            SipEvent::Reoffer { leg, sdp } => self.on_reoffer(leg, sdp.as_deref()),
-            SipEvent::Refer { leg, refer, .. } => {
-                // Nobody may send this call elsewhere yet: the caller never, the agent not before there is a rule for it.
-                self.shared.sip_send(SipCommand::RejectRefer { leg, refer, code: 603 });
-            }
-            SipEvent::InfoDigit { digit, .. } => {
-                let leg = if is_caller { Leg::Caller } else { Leg::Agent };
-                self.feed(Input::Digit { leg, digit });
-            }
-            SipEvent::Progress { .. } if self.is_agent(&event) => self.feed(Input::AgentRinging),
-            SipEvent::Answered { ref sdp, .. } if self.is_agent(&event) => {
-                let sdp = sdp.clone();
-                self.on_agent_answered(sdp.as_deref());
-            }
-            SipEvent::Failed { code, ref reason, .. } if self.is_agent(&event) => {
-                info!(code, reason, "the agent's phone did not take the call");
-                let cut = self.close_agent();
-                self.feed(Input::AgentFailed { code });
-                self.feed_all(cut);
-            }
-            SipEvent::Ended { cause, .. } if self.is_agent(&event) => {
-                let cut = self.close_agent();
+            Who::Agent(extension) => {
+                let Some(side) = self.legs.take_agent(&extension) else { return };
+                let cut = self.close_agent(&side);
                 let cause = if cause == EndCause::Bye { AgentGone::Hangup } else { AgentGone::Fault };
                 // That the agent is gone comes first: a line that was cut must not be followed by another.
-                self.feed(Input::AgentGone { cause });
+                if side.answered {
+                    self.feed(Input::AgentGone { cause });
+                } else {
+                    self.feed(Input::AgentFailed { extension, code: 503 });
+                }
                 self.feed_all(cut);
             }
-            _ => {}
+            Who::Third | Who::Supervisor => {
+                self.take_side(who.leg());
+                self.feed(Input::LegGone { leg: who.leg() });
+            }
+        }
+    }
+
+    fn on_failed(&mut self, who: Who, code: u16) {
+        match who {
+            Who::Agent(extension) => {
+                let Some(side) = self.legs.take_agent(&extension) else { return };
+                let cut = self.close_agent(&side);
+                self.feed(Input::AgentFailed { extension, code });
+                self.feed_all(cut);
+            }
+            Who::Caller => self.feed(Input::LegFailed { leg: Leg::Caller, code }),
+            Who::Third | Who::Supervisor => {
+                self.take_side(who.leg());
+                self.feed(Input::LegFailed { leg: who.leg(), code });
+            }
         }
     }
 
@@ -84,62 +118,69 @@ impl Task {
             .and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
         match remote {
             Ok(remote) => {
-                self.connect(self.caller.media, &remote);
+                self.media(self.legs.caller.media, records::connect(&remote));
                 self.caller_remote = Some(remote);
                 true
             }
             Err(why) => {
                 warn!(why, "no agreed media with the caller");
                 self.feed(Input::CallerGone { cause: CallerGone::Fault, sip: 488 });
-                self.shared.sip_send(SipCommand::Bye { leg: self.caller.sip, reason: Some(fields::reason(488, &why)) });
+                let leg = self.legs.caller.sip;
+                self.shared.sip_send(SipCommand::Bye { leg, reason: Some(fields::reason(488, &why)) });
                 false
             }
         }
     }
 
-    fn on_agent_answered(&mut self, sdp: Option<&str>) {
-        let Some(agent) = &mut self.agent else { return };
-        agent.answered = true;
-        let (sip, media) = (agent.sip, agent.media);
-        match sdp.map(|s| sdp::read_answer(s, &self.shared.sdp_codecs())) {
-            Some(Ok(remote)) => {
-                self.connect(media, &remote);
-                if let Some(extension) = self.agent.as_ref().and_then(|a| a.extension.clone()) {
-                    self.tell_desk(desk::Request::Answered { extension });
-                }
-                self.feed(Input::AgentAnswered);
+    /// A phone that we called picked up.
+    fn on_answered(&mut self, who: Who, leg: LegId, sdp: Option<&str>) {
+        let remote = sdp
+            .ok_or_else(|| "no SDP in the answer".to_owned())
+            .and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
+        let remote = match remote {
+            Ok(remote) => remote,
+            Err(why) => {
+                warn!(?who, why, "a phone answered without usable media");
+                self.shared.sip_send(SipCommand::Bye { leg, reason: Some(fields::reason(488, &why)) });
+                return self.on_failed(who, 488);
             }
-            other => {
-                let why = match other {
-                    Some(Err(e)) => e.to_string(),
-                    _ => "no SDP in the agent's answer".into(),
-                };
-                warn!(why, "the agent's phone answered without usable media");
-                self.shared.sip_send(SipCommand::Bye { leg: sip, reason: Some(fields::reason(488, &why)) });
-                let cut = self.close_agent();
-                self.feed(Input::AgentFailed { code: 488 });
-                self.feed_all(cut);
+        };
+        let Some((_, side)) = self.legs.of_sip(leg) else { return };
+        side.answered = true;
+        let media = side.media;
+        self.media(media, records::connect(&remote));
+        match who {
+            Who::Agent(extension) => {
+                self.tell_floor(FloorInput::Answered { extension: extension.clone() });
+                self.feed(Input::AgentAnswered { extension });
             }
+            Who::Caller => {
+                self.caller_remote = Some(remote);
+                self.hear_caller();
+                self.feed(Input::LegAnswered { leg: Leg::Caller });
+            }
+            Who::Third | Who::Supervisor => self.feed(Input::LegAnswered { leg: who.leg() }),
         }
     }
 
-    /// Hold, resume, a new address or codec, from either side (RFC 3264 §8). The other leg is not told: it keeps hearing
-    /// what we send.
+    /// Hold, resume, a new address or codec, from either side (RFC 3264 §8). The other leg is not told by SIP: it keeps
+    /// hearing what we send.
     fn on_reoffer(&mut self, leg: LegId, offer: Option<&str>) {
-        let side = if leg == self.caller.sip {
-            &self.caller
-        } else if let Some(a) = self.agent.as_ref().filter(|a| a.sip == leg) {
-            a
-        } else {
-            return;
-        };
-        let (media, local) = (side.media, side.local);
+        let codecs = self.shared.sdp_codecs();
+        let Some((who, side)) = self.legs.of_sip(leg) else { return };
+        let (media, local, was_held) = (side.media, side.local, side.held);
         let sdp = match offer {
-            None => Ok(sdp::offer(local, &self.shared.sdp_codecs(), sdp::SessionId::next())),
-            Some(offer) => match sdp::answer(offer, local, &self.shared.sdp_codecs(), sdp::SessionId::next()) {
+            None => Ok(sdp::offer(local, &codecs, sdp::SessionId::next())),
+            Some(offer) => match sdp::answer(offer, local, &codecs, sdp::SessionId::next()) {
                 Ok((answer, remote)) => {
-                    self.connect(media, &remote);
-                    Ok(answer)
+                    side.held = matches!(remote.direction, Direction::SendOnly | Direction::Inactive);
+                    let held = side.held;
+                    self.media(media, records::connect(&remote));
+                    self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp: Ok(answer) });
+                    if held != was_held {
+                        self.feed(Input::Hold { leg: who.leg(), on: held });
+                    }
+                    return;
                 }
                 Err(e) => {
                     info!(error = %e, "a new offer was refused");
@@ -150,36 +191,66 @@ impl Task {
         self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp });
     }
 
-    fn on_media(&mut self, leg: Leg, event: MediaEvent) {
+    fn on_media(&mut self, event: MediaEvent) {
+        let Some((who, _)) = self.legs.of_media(event.leg()) else {
+            // A leg that is gone still tells how it was.
+            if let MediaEvent::Closed { leg: media, stats } = event
+                && let Some(at) = self.closing.iter().position(|(closing, _)| *closing == media)
+            {
+                let (_, leg) = self.closing.swap_remove(at);
+                self.feed(Input::MediaStats { leg, stats: records::media(&stats) });
+            }
+            return;
+        };
+        let leg = who.leg();
         match event {
             MediaEvent::Digit { digit, .. } => self.feed(Input::Digit { leg, digit }),
             MediaEvent::PlayStarted { id, at, .. } => {
                 let input = self.lines.started(id, at);
                 self.feed_all(input);
             }
-            MediaEvent::PlayEnded { id, completed, .. } => {
-                let input = self.lines.ended(id, completed);
-                let line_over = input.is_some();
-                self.feed_all(input);
-                if line_over && leg == Leg::Caller {
-                    self.resume_hold_music();
-                }
-            }
+            MediaEvent::PlayEnded { id, completed, .. } => self.on_play_ended(leg, id, completed),
             MediaEvent::BridgeAudio { at, .. } => self.feed(Input::BridgeAudio { from: leg, at }),
             MediaEvent::Silent { .. } => self.feed(Input::MediaSilent { leg }),
             MediaEvent::Closed { stats, .. } => self.feed(Input::MediaStats { leg, stats: records::media(&stats) }),
             MediaEvent::FirstPacket { .. } => {}
+            MediaEvent::OneWay { .. } => warn!(?leg, "one-way audio: the peer's reports say it hears nothing"),
+            MediaEvent::Fault { fault, .. } => warn!(?leg, ?fault, "media does not fit what was agreed"),
+        }
+    }
+
+    fn on_play_ended(&mut self, leg: Leg, id: baton_media::PlayId, completed: bool) {
+        let inputs = self.lines.ended(id, completed);
+        let line_over = inputs.iter().any(|input| matches!(input, Input::LineEnded { .. }));
+        self.feed_all(inputs);
+        if line_over && leg == Leg::Caller {
+            self.resume_background();
         }
     }
 
     fn on_heard(&mut self, event: HearEvent) {
         match event {
-            HearEvent::SpeechStarted { .. } => self.feed(Input::SpeechStarted),
-            HearEvent::Utterance { text, confidence, ended, .. } => {
+            HearEvent::SpeechStarted { .. } => {
+                self.interrupted = self.lines.is_speaking(Leg::Caller);
+                self.feed(Input::SpeechStarted);
+            }
+            HearEvent::Partial { .. } => {}
+            HearEvent::Utterance { text, confidence, features, ended, .. } => {
                 info!(text, confidence, "heard");
+                let misunderstood = std::mem::take(&mut self.misunderstood);
+                let interrupted = std::mem::take(&mut self.interrupted);
+                let said = UtteranceInput { features, text: &text, repeated: false, misunderstood, interrupted };
+                let reading = self.mood.utterance(said);
+                if !reading.why.is_empty() {
+                    info!(score = reading.score, why = reading.words(), "tone");
+                }
+                self.feed(Input::Tone(records::tone(&reading)));
                 self.feed(Input::Heard { text, confidence, ended });
             }
-            HearEvent::NothingHeard => self.feed(Input::NotUnderstood),
+            HearEvent::NothingHeard => {
+                self.misunderstood = true;
+                self.feed(Input::NotUnderstood);
+            }
             HearEvent::Failed(e) => {
                 warn!(error = %e, "speech-to-text failed");
                 self.feed(Input::SpeechDown);
@@ -189,7 +260,7 @@ impl Task {
 
     fn on_spoken(&mut self, line: LineId, spoken: Spoken) {
         match spoken {
-            Spoken::Clip { clip, .. } => self.play(line, clip),
+            Spoken::Clip { text, clip, .. } => self.play(line, &text, clip),
             Spoken::Done => {
                 let input = self.lines.all_queued(line);
                 self.feed_all(input);
@@ -208,11 +279,11 @@ impl Task {
             return; // of an earlier text
         }
         match (spoken, self.briefing.line) {
-            (Spoken::Clip { clip, .. }, line) => {
+            (Spoken::Clip { text, clip, .. }, line) => {
                 if let Some(line) = line {
-                    self.play(line, clip.clone());
+                    self.play(line, &text, clip.clone());
                 }
-                self.briefing.clips.push(clip);
+                self.briefing.clips.push((text, clip));
             }
             (Spoken::Done, line) => {
                 self.briefing.complete = true;
@@ -226,10 +297,6 @@ impl Task {
                 self.feed_all(input);
             }
         }
-    }
-
-    fn is_agent(&self, event: &SipEvent) -> bool {
-        self.agent.as_ref().is_some_and(|a| event.leg() == Some(a.sip))
     }
 
     pub(super) fn feed(&mut self, input: Input) {

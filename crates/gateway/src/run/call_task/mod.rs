@@ -3,20 +3,25 @@
 
 mod actions;
 mod inputs;
+mod legs;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use baton_agents::{Input as FloorInput, Released, Waiter};
 use baton_audio::Clip;
-use baton_call::{Call, Input, Leg, LineId, Setup};
+use baton_call::{Call, Input, Leg, LineId, Setup, Ticket};
 use baton_intake::Flow;
 use baton_media::{MediaCommand, MediaLeg};
 use baton_sip::sdp::{self, Remote};
-use baton_sip::{LegId, SipCommand};
+use baton_sip::{LegId, ReferId, SipCommand};
 use baton_speech::Ear;
+use baton_tone::Frustration;
 use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
+use self::legs::{Legs, Side};
+use super::desk::{CallBack, Request};
 use super::journal::Journal;
 use super::lines::Lines;
 use super::records;
@@ -38,7 +43,7 @@ pub fn take(shared: &Arc<Shared>, arrival: Arrival) {
     let span = info_span!("call", call_id = %arrival.call_id);
     let leg = arrival.leg;
     let (inbox, events) = Inbox::new(&shared.metrics);
-    let task = match Task::new(shared, &inbox, arrival) {
+    let task = match Task::arriving(shared, &inbox, arrival) {
         Ok(task) => task,
         Err(Refusal { code, why }) => {
             shared.metrics.refused();
@@ -51,18 +56,40 @@ pub fn take(shared: &Arc<Shared>, arrival: Arrival) {
     tokio::spawn(task.run(events).instrument(span));
 }
 
+/// Begins a promised call: the agents who were offered to it are rung and briefed, then the caller is called.
+pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, callback: CallBack) {
+    let call_id = records::new_call_id();
+    let span = info_span!("call", %call_id);
+    let CallBack { ticket, since, agents } = callback;
+    let (inbox, events) = Inbox::new(&shared.metrics);
+    let (media, local) = match shared.media.open() {
+        Ok(opened) => opened,
+        Err(e) => {
+            span.in_scope(|| warn!(error = %e, "no port for a promised call; it is put off"));
+            for agent in agents {
+                let how = Released::NotNeeded;
+                shared.tell_desk(Request::Tell(FloorInput::Released { extension: agent.extension, how }));
+            }
+            shared.tell_desk(Request::Promise(Box::new(ticket), since));
+            return;
+        }
+    };
+    let ids = (call_id.clone(), flow);
+    let id = ticket.id.clone();
+    let (now, wall) = (Instant::now(), jiff::Timestamp::now());
+    let call = Call::callback(now, wall, ids, (ticket, since), Arc::clone(&shared.rules));
+    let caller = Side::new(shared.sip.new_leg(), media, local);
+    let mut task = Task::with(shared, &inbox, &call_id, call, caller);
+    task.waiter = Waiter::Callback(id.clone());
+    task.ticket = Some(id);
+    shared.metrics.taken();
+    inbox.send(CallEvent::Answer(Input::AgentsOffered { agents }));
+    tokio::spawn(task.run(events).instrument(span));
+}
+
 struct Refusal {
     code: u16,
     why: String,
-}
-
-/// One of the call's legs as it stands on this side: its dialog and its port.
-struct Side {
-    sip: LegId,
-    media: MediaLeg,
-    local: std::net::SocketAddr,
-    extension: Option<String>,
-    answered: bool,
 }
 
 /// The briefing, synthesized while the agent's phone rings.
@@ -70,7 +97,7 @@ struct Side {
 struct Prepared {
     generation: u64,
     text: String,
-    clips: Vec<Clip>,
+    clips: Vec<(String, Clip)>,
     complete: bool,
     /// Once it is being played: the line it is played as.
     line: Option<LineId>,
@@ -80,23 +107,37 @@ struct Task {
     shared: Arc<Shared>,
     inbox: Inbox,
     call: Call,
+    /// As whom it waits for an agent.
+    waiter: Waiter,
+    /// The promise it keeps, until it is promised again.
+    ticket: Option<String>,
+    /// What it has promised.
+    promise: Option<(Box<Ticket>, Instant)>,
     journal: Journal,
-    caller: Side,
+    legs: Legs,
     caller_remote: Option<Remote>,
     answer: String,
-    agent: Option<Side>,
     ear: Option<Ear>,
     lines: Lines,
+    /// The caller's, never an agent's.
+    mood: Frustration,
+    misunderstood: bool,
+    interrupted: bool,
     briefing: Prepared,
     on_hold: bool,
-    hold_play: Option<baton_media::PlayId>,
-    talked: bool,
+    ringback: bool,
+    /// The music or the tone that plays while nothing is said.
+    background: Option<baton_media::PlayId>,
+    /// REFERs that wait for an answer, or whose sender waits for news.
+    refers: Vec<(Leg, LegId, ReferId)>,
+    /// Ports that are being closed: their figures are still to come.
+    closing: Vec<(MediaLeg, Leg)>,
     complete: bool,
     over: bool,
 }
 
 impl Task {
-    fn new(shared: &Arc<Shared>, inbox: &Inbox, arrival: Arrival) -> Result<Self, Refusal> {
+    fn arriving(shared: &Arc<Shared>, inbox: &Inbox, arrival: Arrival) -> Result<Self, Refusal> {
         let (media, local) = shared.media.open().map_err(|e| Refusal { code: 503, why: e.to_string() })?;
         let negotiated = match &arrival.offer {
             Some(offer) => sdp::answer(offer, local, &shared.sdp_codecs(), sdp::SessionId::next())
@@ -112,35 +153,49 @@ impl Task {
                 return Err(refusal);
             }
         };
-        let now = Instant::now();
+        let call_id = arrival.call_id.clone();
         let setup = Setup {
-            call_id: arrival.call_id.clone(),
+            call_id: arrival.call_id,
             from: arrival.from,
             to: arrival.to,
             trunk: arrival.trunk,
             flow: arrival.flow,
         };
-        shared.by_leg.insert(arrival.leg, inbox.clone());
-        shared.by_media.insert(media, (Leg::Caller, inbox.clone()));
-        shared.live.insert(arrival.call_id, inbox.clone());
-        Ok(Self {
-            call: Call::new(now, jiff::Timestamp::now(), setup),
+        let call = Call::with_rules(Instant::now(), jiff::Timestamp::now(), setup, Arc::clone(&shared.rules));
+        let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local));
+        (task.answer, task.caller_remote) = (answer, caller_remote);
+        Ok(task)
+    }
+
+    fn with(shared: &Arc<Shared>, inbox: &Inbox, call_id: &str, call: Call, caller: Side) -> Self {
+        shared.by_leg.insert(caller.sip, inbox.clone());
+        shared.by_media.insert(caller.media, inbox.clone());
+        shared.live.insert(call_id.to_owned(), inbox.clone());
+        Self {
+            call,
+            waiter: Waiter::Call(call_id.to_owned()),
+            ticket: None,
+            promise: None,
             journal: Journal::open(shared.store.clone(), shared.changes.clone()),
             shared: Arc::clone(shared),
             inbox: inbox.clone(),
-            caller: Side { sip: arrival.leg, media, local, extension: None, answered: false },
-            caller_remote,
-            answer,
-            agent: None,
+            legs: Legs::new(caller),
+            caller_remote: None,
+            answer: String::new(),
             ear: None,
             lines: Lines::default(),
+            mood: Frustration::new(Arc::clone(&shared.tone)),
+            misunderstood: false,
+            interrupted: false,
             briefing: Prepared::default(),
             on_hold: false,
-            hold_play: None,
-            talked: false,
+            ringback: false,
+            background: None,
+            refers: Vec::new(),
+            closing: Vec::new(),
             complete: false,
             over: false,
-        })
+        }
     }
 
     async fn run(mut self, mut events: mpsc::Receiver<CallEvent>) {
@@ -164,16 +219,31 @@ impl Task {
 
     /// The call is over, its record complete: nothing of it stays but what is on disk.
     async fn finish(mut self, mut events: mpsc::Receiver<CallEvent>) {
-        self.close_agent();
+        for side in self.legs.take_others() {
+            self.close(&side);
+        }
         self.ear = None;
-        self.media(self.caller.media, MediaCommand::Close);
+        self.media(self.legs.caller.media, MediaCommand::Close);
         events.close();
         while let Ok(event) = events.try_recv() {
-            if let CallEvent::Answer(input) = event {
-                self.feed(input); // an agent found too late is given back
+            match event {
+                CallEvent::Answer(Input::AgentsOffered { agents }) => {
+                    for agent in agents {
+                        let how = Released::NotNeeded; // found too late
+                        self.tell_floor(FloorInput::Released { extension: agent.extension, how });
+                    }
+                }
+                CallEvent::Answer(input) => self.feed(input),
+                _ => {}
             }
         }
-        self.shared.by_leg.remove(&self.caller.sip);
+        self.shared.by_leg.remove(&self.legs.caller.sip);
+        if let Some((ticket, since)) = self.promise.take() {
+            self.shared.tell_desk(Request::Promise(ticket, since));
+        }
+        if let Some(id) = self.ticket.take() {
+            self.shared.tell_desk(Request::Kept(id));
+        }
         let record = self.call.record();
         self.shared.metrics.finished(record);
         info!(
@@ -188,5 +258,13 @@ impl Task {
         }
         self.journal.close().await;
         self.shared.live.remove(&call_id);
+    }
+
+    fn media(&self, leg: MediaLeg, command: MediaCommand) {
+        self.shared.media_send(leg, command);
+    }
+
+    fn tell_floor(&self, input: FloorInput) {
+        self.shared.tell_desk(Request::Tell(input));
     }
 }

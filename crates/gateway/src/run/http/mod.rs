@@ -15,6 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use baton_agents::Wish;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -47,6 +48,9 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/agents", get(agents))
         .route("/api/v1/agents/{extension}/ready", post(agent_ready))
         .route("/api/v1/agents/{extension}/pause", post(agent_pause))
+        .route("/api/v1/trunks", get(trunks))
+        .route("/api/v1/outbox/dead", get(dead_letters))
+        .route("/api/v1/outbox/resend/{key}", post(resend))
         .route("/api/v1/events", get(events))
         .route("/api/v1/drain", post(drain))
         .layer(middleware::from_fn_with_state(api.clone(), authorise));
@@ -98,6 +102,9 @@ async fn metrics(State(api): State<Api>) -> Response {
         calls_live: api.shared.live.len(),
         outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
         media: api.shared.media.counters(),
+        sip: api.shared.sip.counters(),
+        speech: api.shared.speech.stats(),
+        sizes: api.shared.sip.sizes(),
     };
     match api.shared.metrics.text(&now) {
         Ok(text) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
@@ -179,17 +186,47 @@ async fn agents(State(api): State<Api>) -> Response {
     .into_response()
 }
 
+async fn trunks(State(api): State<Api>) -> Response {
+    let trunks = api.shared.sip.trunks().into_iter().map(|t| {
+        let targets: Vec<Value> = t.targets.iter().map(|(uri, works)| json!({"uri": uri, "works": works})).collect();
+        json!({"name": t.name, "registered": t.registered, "channels": t.channels, "targets": targets})
+    });
+    Json(trunks.collect::<Vec<_>>()).into_response()
+}
+
+/// Writes that the system of record refused for good, to be looked at.
+async fn dead_letters(State(api): State<Api>) -> Response {
+    match api.shared.outbox.dead().await {
+        Ok(rows) => Json(
+            rows.into_iter()
+                .map(|row| json!({"key": row.key, "call_id": row.call_id, "attempts": row.attempts, "error": row.last_error}))
+                .collect::<Vec<_>>(),
+        )
+        .into_response(),
+        Err(e) => fault(&e),
+    }
+}
+
+/// Sends one of them again.
+async fn resend(State(api): State<Api>, Path(key): Path<String>) -> Response {
+    match api.shared.outbox.resend(&key).await {
+        Ok(Some(_)) => StatusCode::ACCEPTED.into_response(),
+        Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no dead letter {key}")}))).into_response(),
+        Err(e) => fault(&e),
+    }
+}
+
 async fn agent_ready(State(api): State<Api>, Path(extension): Path<String>) -> Response {
-    set_agent(&api, extension, true).await
+    set_agent(&api, extension, Wish::Ready).await
 }
 
 async fn agent_pause(State(api): State<Api>, Path(extension): Path<String>) -> Response {
-    set_agent(&api, extension, false).await
+    set_agent(&api, extension, Wish::Pause { reason: String::new() }).await
 }
 
-async fn set_agent(api: &Api, extension: String, ready: bool) -> Response {
+async fn set_agent(api: &Api, extension: String, wish: Wish) -> Response {
     let (answer, state) = tokio::sync::oneshot::channel();
-    api.shared.tell_desk(desk::Request::Set { extension: extension.clone(), ready, answer });
+    api.shared.tell_desk(desk::Request::Set { extension: extension.clone(), wish, answer });
     match state.await {
         Ok(Some(state)) => Json(json!({"extension": extension, "state": state})).into_response(),
         _ => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no queue has an agent {extension}")})))

@@ -5,6 +5,7 @@ mod defence;
 mod early;
 mod forks;
 mod hostile;
+mod ladder;
 mod qualify;
 mod races;
 mod refer;

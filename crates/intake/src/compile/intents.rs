@@ -1,100 +1,15 @@
-//! What a flow collects and what it can do: its slots, intents and phrases.
+//! What a flow can do: its intents, what they lead to, and phrases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Compiler, FACTS};
+use super::Compiler;
 use crate::api::TriggerName;
 use crate::flow::{Dispositions, Does, Intent, Slot, Trigger};
 use crate::raw::{self, SlotKind};
 use crate::template::Template;
-use crate::understand::codes::Pattern;
 use crate::understand::phrase::Phrase;
 
 impl Compiler<'_> {
-    pub(super) fn slots(&mut self, flow: &str, raw: &raw::Flow) -> Vec<Slot> {
-        let mut out: Vec<Slot> = Vec::new();
-        for (i, slot) in raw.slot.iter().enumerate() {
-            let index = i.to_string();
-            let at = |key| ["flow", flow, "slot", index.as_str(), key];
-            let name = slot.name.as_str();
-            if !is_name(name) || FACTS.contains(&name) || ["holder_name", "relation", "topic"].contains(&name) {
-                self.fault(
-                    &at("name"),
-                    format!("`{name}` cannot be a slot's name"),
-                    "use small letters, digits and _, and none of the names that are filled by themselves",
-                );
-            }
-            if out.iter().any(|s| s.name == name) {
-                self.fault(&at("name"), format!("slot `{name}` is there twice"), "rename or remove one");
-            } else if out.iter().any(|s| s.kind == slot.kind) {
-                self.fault(
-                    &at("kind"),
-                    format!("slot `{name}` is the second of its kind"),
-                    "one slot of each kind is understood in a flow",
-                );
-            }
-            if slot.ask.is_empty() || slot.ask.iter().any(|a| a.trim().is_empty()) {
-                self.fault(
-                    &at("ask"),
-                    format!("slot `{name}` has no question"),
-                    "add ask = [\"…\"], and rewordings for further tries",
-                );
-            }
-            if slot.ask.iter().chain(&slot.ask_short).any(|a| a.contains(['{', '}'])) {
-                self.fault(
-                    &at("ask"),
-                    format!("a question of slot `{name}` names a slot"),
-                    "questions are fixed lines; they are synthesized ahead",
-                );
-            }
-            let mut patterns = Vec::new();
-            for pattern in &slot.patterns {
-                match Pattern::parse(pattern) {
-                    Ok(p) => patterns.push(p),
-                    Err(e) => self.fault(
-                        &at("patterns"),
-                        e,
-                        "use @ for a letter, # for a digit, letters and digits themselves, - and blanks",
-                    ),
-                }
-            }
-            let numbered = slot.kind == SlotKind::Number;
-            if numbered && slot.patterns.is_empty() {
-                self.fault(
-                    &at("patterns"),
-                    format!("slot `{name}` has no pattern"),
-                    "add patterns = [\"@-####\"]: @ is a letter, # a digit",
-                );
-            }
-            if !numbered && !slot.patterns.is_empty() {
-                self.fault(
-                    &at("patterns"),
-                    format!("slot `{name}` is no number, so patterns mean nothing"),
-                    "remove `patterns`, or set kind = \"number\"",
-                );
-            }
-            let first = slot.ask.first().cloned().unwrap_or_default();
-            out.push(Slot {
-                name: name.to_owned(),
-                kind: slot.kind,
-                ask: slot.ask.clone(),
-                ask_short: slot.ask_short.clone().unwrap_or(first),
-                label: slot.label.clone().unwrap_or_else(|| name.replace('_', " ")),
-                patterns,
-            });
-        }
-        for (kind, what) in [(SlotKind::PersonName, "person_name"), (SlotKind::Reason, "reason")] {
-            if !out.iter().any(|s| s.kind == kind) {
-                self.fault(
-                    &["flow", flow, "slot"],
-                    format!("flow `{flow}` has no slot of kind `{what}`"),
-                    format!("add [[flow.{flow}.slot]] with kind = \"{what}\""),
-                );
-            }
-        }
-        out
-    }
-
     pub(super) fn intents(
         &mut self,
         flow: &str,
@@ -145,6 +60,7 @@ impl Compiler<'_> {
                 name: name.to_owned(),
                 label: intent.label.trim().to_owned(),
                 phrases: self.phrases(&at("phrases"), &intent.phrases),
+                examples: intent.examples.clone(),
                 priority: intent.priority,
                 needs: intent.needs.clone(),
                 does,
@@ -183,35 +99,19 @@ impl Compiler<'_> {
                 }
                 Does::OrderStatus
             }
-            (Some("take_request"), None) => {
-                let text = intent.done.clone().unwrap_or_default();
-                if text.trim().is_empty() {
+            (Some("take_request"), None) => Does::TakeRequest(self.done(at, intent, known)),
+            (Some("webhook"), None) => {
+                let hook = intent.webhook.clone().unwrap_or_default();
+                if hook.trim().is_empty() {
                     self.fault(
-                        &at("done"),
-                        format!("intent `{name}` takes a request and does not say so"),
-                        "add done = \"…\", said when the request was taken",
+                        &at("webhook"),
+                        format!("intent `{name}` calls a web hook without a name"),
+                        "add webhook = \"…\"",
                     );
                 }
-                let template = Template::parse(&text).unwrap_or_else(|e| {
-                    self.fault(&at("done"), format!("intent `{name}`: {e}"), "write {slot} for a value");
-                    Template::default()
-                });
-                for slot in template.slots().into_iter().filter(|s| !known.contains(*s)) {
-                    self.fault(
-                        &at("done"),
-                        format!("intent `{name}` names slot `{slot}`, which nobody collects"),
-                        "correct the name, or add the slot",
-                    );
-                }
-                for slot in template.bare_slots() {
-                    self.fault(
-                        &at("done"),
-                        format!("what intent `{name}` says has a hole when `{slot}` was not collected"),
-                        format!("put it in a section: [ … {{{slot}}} … ]"),
-                    );
-                }
-                Does::TakeRequest(template)
+                Does::Webhook { name: hook, done: self.done(at, intent, known) }
             }
+            (Some("lookup"), None) => self.lookup(at, intent, slots),
             (None, Some(trigger)) => match TriggerName::named(trigger).filter(|t| triggers.contains_key(t)) {
                 Some(trigger) => Does::Trigger(trigger),
                 None => {
@@ -227,7 +127,7 @@ impl Compiler<'_> {
                 self.fault(
                     &at("action"),
                     format!("intent `{name}` has action `{action}`, which does not exist"),
-                    "use order_status or take_request",
+                    "use order_status, lookup, webhook or take_request",
                 );
                 Does::OrderStatus
             }
@@ -242,6 +142,70 @@ impl Compiler<'_> {
         }
     }
 
+    /// What is said when a request was taken.
+    fn done<'p>(
+        &mut self,
+        at: &dyn Fn(&'p str) -> [&'p str; 5],
+        intent: &raw::Intent,
+        known: &BTreeSet<String>,
+    ) -> Template {
+        let name = &intent.name;
+        let text = intent.done.clone().unwrap_or_default();
+        if text.trim().is_empty() {
+            self.fault(
+                &at("done"),
+                format!("intent `{name}` takes a request and does not say so"),
+                "add done = \"…\", said when the request was taken",
+            );
+        }
+        let template = Template::parse(&text).unwrap_or_else(|e| {
+            self.fault(&at("done"), format!("intent `{name}`: {e}"), "write {slot} for a value");
+            Template::default()
+        });
+        for slot in template.slots().into_iter().filter(|s| !known.contains(*s)) {
+            self.fault(
+                &at("done"),
+                format!("intent `{name}` names slot `{slot}`, which nobody collects"),
+                "correct the name, or add the slot",
+            );
+        }
+        for slot in template.bare_slots() {
+            self.fault(
+                &at("done"),
+                format!("what intent `{name}` says has a hole when `{slot}` was not collected"),
+                format!("put it in a section: [ … {{{slot}}} … ]"),
+            );
+        }
+        template
+    }
+
+    fn lookup<'p>(&mut self, at: &dyn Fn(&'p str) -> [&'p str; 5], intent: &raw::Intent, slots: &[Slot]) -> Does {
+        let name = &intent.name;
+        let record = intent.record.clone().unwrap_or_default();
+        if record.trim().is_empty() {
+            self.fault(
+                &at("record"),
+                format!("intent `{name}` looks something up and does not say what"),
+                "add record = \"ticket\", \"appointment\", …: the kind of record in the CRM",
+            );
+        }
+        if !intent.needs.iter().any(|n| slots.iter().any(|s| s.name == *n && s.kind == SlotKind::PersonName)) {
+            self.fault(
+                &at("needs"),
+                format!("intent `{name}` reads a record out and does not need the caller's name"),
+                "add the slot of kind \"person_name\" to `needs`",
+            );
+        }
+        if let Some(by) = intent.by.as_ref().filter(|by| !intent.needs.contains(by)) {
+            self.fault(
+                &at("by"),
+                format!("intent `{name}` looks up by slot `{by}`, which it does not need"),
+                format!("add \"{by}\" to `needs`, or correct the name"),
+            );
+        }
+        Does::Lookup { record, by: intent.by.clone() }
+    }
+
     pub(super) fn phrases(&mut self, path: &[&str], raw: &[String]) -> Vec<Phrase> {
         let mut out = Vec::new();
         for text in raw {
@@ -252,8 +216,4 @@ impl Compiler<'_> {
         }
         out
     }
-}
-
-fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
