@@ -147,6 +147,9 @@ fn kill_9_in_a_call_leaves_its_record_and_sigterm_lets_calls_finish() {
     let record = gateway.records().unwrap().remove(0);
     assert_eq!(record["termination"]["cause"], "interrupted");
     assert!(record["ended_at"].is_string());
+    let id = record["call_id"].as_str().unwrap();
+    let told = gateway.get(&format!("/api/v1/calls/{id}/timeline")).unwrap().1;
+    assert!(told.contains("over: interrupted"), "{told}");
 
     let mut second = runtime.block_on(async {
         phone

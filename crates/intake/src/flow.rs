@@ -123,6 +123,11 @@ impl Flow {
         &self.name
     }
 
+    /// From where on (0 to 1) frustration is answered: gently, with the offer of a person, with a person.
+    pub fn tone_steps(&self) -> [f32; 3] {
+        [self.tone.soften, self.tone.offer, self.tone.transfer]
+    }
+
     /// The firm's name.
     pub fn company(&self) -> &str {
         &self.company

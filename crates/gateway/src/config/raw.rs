@@ -36,7 +36,7 @@ pub struct Raw {
     pub queue: Vec<Queue>,
     #[serde(default)]
     pub calls: Rules,
-    #[serde(default)]
+    #[serde(default = "words_alone")]
     pub tone: baton_tone::Config,
     #[serde(default)]
     pub did: Vec<Did>,
@@ -46,6 +46,11 @@ pub struct Raw {
     pub trigger: Vec<intake::Trigger>,
     #[serde(default)]
     pub briefing: BTreeMap<String, intake::Briefing>,
+}
+
+/// Without `[tone]` no voice is measured: callers are to be told of that, and only the flow's author can.
+fn words_alone() -> baton_tone::Config {
+    baton_tone::Config { voice: false, ..baton_tone::Config::default() }
 }
 
 /// `[sip]`
@@ -188,11 +193,13 @@ pub struct Store {
     pub path: PathBuf,
     /// Contacts and orders to load at start, for a trial.
     pub seed: Option<PathBuf>,
+    /// Days that calls are kept; without it, for ever.
+    pub keep_days: Option<u32>,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { path: "var/baton.db".into(), seed: None }
+        Self { path: "var/baton.db".into(), seed: None, keep_days: None }
     }
 }
 

@@ -40,6 +40,9 @@ use shared::{CallEvent, Shared};
 /// How long the outbox may take at the end.
 const LAST_WRITES: Duration = Duration::from_secs(5);
 
+/// So many calls at most can have been live when a gateway ended.
+const MOST_CUT: u32 = 10_000;
+
 /// Why the gateway did not start. Each says what to do next.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -103,6 +106,13 @@ impl Gateway {
     async fn start(config: Config) -> Result<Self, StartError> {
         // What takes long or may be missing comes first, the ports last.
         let store = Store::open(&config.store).await?;
+        let cut: Vec<String> = store
+            .calls(MOST_CUT)
+            .await?
+            .into_iter()
+            .filter(|row| row.ended_at.is_none())
+            .map(|row| row.call_id)
+            .collect();
         let interrupted = store.mark_interrupted().await?;
         if interrupted > 0 {
             warn!(interrupted, "calls were cut by the last end of this gateway; their records say so");
@@ -121,6 +131,16 @@ impl Gateway {
         let crm = config.crm.connect(&store).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
         let write_timeout = Duration::from_millis(config.crm.timeout_ms);
         let outbox = Outbox::start(store.clone(), Arc::clone(&crm), write_timeout).await?;
+        for call_id in cut {
+            if let Some(row) = store.call(&call_id).await?
+                && let Some(last) = serde_json::from_str(&row.json).ok().as_ref().and_then(records::cut_short)
+            {
+                outbox.enqueue(&last).await?;
+            }
+        }
+        if let Some(days) = config.keep_days {
+            tokio::spawn(forget_old(store.clone(), days));
+        }
         let http = match config.http {
             Some(addr) => Some((http::bind(addr).await.map_err(|cause| StartError::Http { addr, cause })?, addr)),
             None => None,
@@ -314,6 +334,21 @@ impl Gateway {
                 }
             }
         }
+    }
+}
+
+/// Once a day, deletes what is older than it may be kept.
+async fn forget_old(store: Store, days: u32) {
+    loop {
+        let before = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(i64::from(days) * 24));
+        if let Ok(before) = before {
+            match store.expire(before).await {
+                Ok(0) => {}
+                Ok(calls) => info!(calls, days, "calls older than they may be kept are deleted"),
+                Err(e) => warn!(error = %e, "old calls could not be deleted"),
+            }
+        }
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
     }
 }
 

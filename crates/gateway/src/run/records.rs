@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
-use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, Step};
+use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, PopRequest, Step};
 use baton_intake::{Action, ActionResult, ContactView, Day, OrderView, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
+use baton_tone::Term;
 use tracing::{error, info, warn};
 
 use super::shared::{CallEvent, Inbox, Shared};
@@ -148,6 +149,50 @@ pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
     }
 }
 
+/// The last word on a call that the end of an earlier process cut, from its record: the CRM is told of it as of any other.
+pub fn cut_short(record: &serde_json::Value) -> Option<CaseWrite> {
+    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+    let time = |value: &serde_json::Value| value.as_str().and_then(|at| at.parse().ok());
+    let call_id = text(&record["call_id"])?;
+    Some(CaseWrite {
+        key: format!("{call_id}:end"),
+        call_id,
+        step: Step::Complete,
+        contact: text(&record["contact"]["id"]),
+        caller_name: text(&record["slots"]["name"]["value"]),
+        account_holder: record["contact"]["account_holder"].as_bool(),
+        trigger: text(&record["trigger"]),
+        disposition: text(&record["disposition"]).unwrap_or_default(),
+        summary: text(&record["summary"]).unwrap_or_else(|| "The call was interrupted.".into()),
+        slots: record["slots"].clone(),
+        from: text(&record["from"]).unwrap_or_default(),
+        to: text(&record["to"]).unwrap_or_default(),
+        started_at: time(&record["started_at"]),
+        ended_at: time(&record["ended_at"]),
+        bridged_at: time(&record["bridged_at"]),
+        agent: text(&record["agent"]["extension"]),
+        ..CaseWrite::default()
+    })
+}
+
+/// Has the agent's screen show the case, where the system of record can.
+pub fn screen_pop(shared: &Arc<Shared>, record: &CallRecord, extension: &str) {
+    let request = PopRequest {
+        call_id: record.call_id.clone(),
+        record_id: record.crm.as_ref().and_then(|crm| crm.record_id.clone()),
+        contact: record.contact.as_ref().map(|c| c.id.clone()),
+        agent: Some(extension.to_owned()),
+    };
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move {
+        match shared.crm.screen_pop(&request).await {
+            Ok(Some(pop)) => info!(call_id = request.call_id, url = pop.url, native = pop.native, "screen pop"),
+            Ok(None) => {}
+            Err(e) => warn!(call_id = request.call_id, error = %e, "the agent's screen shows nothing"),
+        }
+    });
+}
+
 fn contact(person: Person, matched_by: &str) -> ContactView {
     ContactView {
         id: person.id,
@@ -251,10 +296,12 @@ pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
     (record.from.clone(), name)
 }
 
-/// How something was said, as the conversation weighs it.
-pub fn tone(reading: &baton_tone::Reading) -> ToneReading {
-    let why = reading.why.iter().map(|reason| reason.words.clone()).collect();
-    ToneReading { score: reading.score / 100.0, peak: reading.peak / 100.0, why }
+/// How something was said, on the steps of the flow. What the words themselves complain of the conversation hears by itself.
+pub fn tone(config: &baton_tone::Config, steps: [f32; 3], reading: &baton_tone::Reading) -> ToneReading {
+    let by_itself = |term| matches!(term, Term::Complaint | Term::Profanity);
+    let why = reading.why.iter().filter(|reason| !by_itself(reason.term)).map(|reason| reason.words.clone()).collect();
+    let on_steps = |score| config.levels.on_steps(score, steps);
+    ToneReading { score: on_steps(reading.score), peak: on_steps(reading.peak), why }
 }
 
 /// The conversation's word for what comes next, as endpointing knows it.

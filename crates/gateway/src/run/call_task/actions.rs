@@ -216,6 +216,7 @@ impl Task {
             headers: records::agent_headers(record, &self.shared.domain, self.shared.api),
             sdp: sdp::offer(side.local, &self.shared.sdp_codecs(), sdp::SessionId::next()),
         });
+        records::screen_pop(&self.shared, self.call.record(), &extension);
         self.legs.add_agent(extension, side);
     }
 

@@ -244,7 +244,7 @@ impl Task {
                 if !reading.why.is_empty() {
                     info!(score = reading.score, why = reading.words(), "tone");
                 }
-                self.feed(Input::Tone(records::tone(&reading)));
+                self.feed(Input::Tone(records::tone(&self.shared.tone, self.tone_steps, &reading)));
                 self.feed(Input::Heard { text, confidence, ended });
             }
             HearEvent::NothingHeard => {

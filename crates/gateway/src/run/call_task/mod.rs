@@ -74,12 +74,12 @@ pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, callback: CallBack) {
             return;
         }
     };
-    let ids = (call_id.clone(), flow);
+    let (ids, steps) = ((call_id.clone(), Arc::clone(&flow)), flow.tone_steps());
     let id = ticket.id.clone();
     let (now, wall) = (Instant::now(), jiff::Timestamp::now());
     let call = Call::callback(now, wall, ids, (ticket, since), Arc::clone(&shared.rules));
     let caller = Side::new(shared.sip.new_leg(), media, local);
-    let mut task = Task::with(shared, &inbox, &call_id, call, caller);
+    let mut task = Task::with(shared, &inbox, &call_id, call, caller, steps);
     task.waiter = Waiter::Callback(id.clone());
     task.ticket = Some(id);
     shared.metrics.taken();
@@ -121,6 +121,8 @@ struct Task {
     lines: Lines,
     /// The caller's, never an agent's.
     mood: Frustration,
+    /// Where the flow's answers to it begin.
+    tone_steps: [f32; 3],
     misunderstood: bool,
     interrupted: bool,
     briefing: Prepared,
@@ -138,6 +140,10 @@ struct Task {
 
 impl Task {
     fn arriving(shared: &Arc<Shared>, inbox: &Inbox, arrival: Arrival) -> Result<Self, Refusal> {
+        // Who is on the line already must not suffer: a call that could not be heard in time is not taken.
+        if !shared.speech.has_room() {
+            return Err(Refusal { code: 503, why: "speech-to-text has too much waiting".into() });
+        }
         let (media, local) = shared.media.open().map_err(|e| Refusal { code: 503, why: e.to_string() })?;
         let negotiated = match &arrival.offer {
             Some(offer) => sdp::answer(offer, local, &shared.sdp_codecs(), sdp::SessionId::next())
@@ -153,7 +159,7 @@ impl Task {
                 return Err(refusal);
             }
         };
-        let call_id = arrival.call_id.clone();
+        let (call_id, steps) = (arrival.call_id.clone(), arrival.flow.tone_steps());
         let setup = Setup {
             call_id: arrival.call_id,
             from: arrival.from,
@@ -165,12 +171,19 @@ impl Task {
         if let Some(today) = records::today() {
             call.set_today(today);
         }
-        let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local));
+        let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local), steps);
         (task.answer, task.caller_remote) = (answer, caller_remote);
         Ok(task)
     }
 
-    fn with(shared: &Arc<Shared>, inbox: &Inbox, call_id: &str, call: Call, caller: Side) -> Self {
+    fn with(
+        shared: &Arc<Shared>,
+        inbox: &Inbox,
+        call_id: &str,
+        call: Call,
+        caller: Side,
+        tone_steps: [f32; 3],
+    ) -> Self {
         shared.by_leg.insert(caller.sip, inbox.clone());
         shared.by_media.insert(caller.media, inbox.clone());
         shared.live.insert(call_id.to_owned(), inbox.clone());
@@ -188,6 +201,7 @@ impl Task {
             ear: None,
             lines: Lines::default(),
             mood: Frustration::new(Arc::clone(&shared.tone)),
+            tone_steps,
             misunderstood: false,
             interrupted: false,
             briefing: Prepared::default(),
