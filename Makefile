@@ -17,7 +17,10 @@ demo: build models ## one whole warm transfer on real audio; writes target/demo/
 run: build models ## the gateway on its embedded default
 	$(BATON) run
 
-test: setup-test build models ## all tests
+# One build for programs and tests: by themselves they would take other features of what they share, and be built twice.
+test: setup-test ## all tests
+	$(CARGO) build --release --workspace --lib --bins --tests
+	@$(BATON) models fetch
 	$(CARGO) test --release --workspace
 
 test-pure:      ## the pure rooms alone, in seconds
@@ -26,7 +29,6 @@ test-pure:      ## the pure rooms alone, in seconds
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
 	$(CARGO) bench -p baton-crm --bench outbox
-	$(CARGO) bench -p baton-tone
 	$(CARGO) bench -p baton-media --bench relay
 	$(CARGO) bench -p baton-tone --bench tone
 
