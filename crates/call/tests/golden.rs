@@ -62,7 +62,7 @@ fn the_record_has_the_agreed_shape() {
         (
             "",
             "agent attempts bridged_at briefing call_id contact crm disposition ended_at flow from latency_ms media \
-             slots started_at summary termination to trigger trunk turns",
+             slots started_at summary termination to tone trigger trunk turns",
         ),
         ("/contact", "account_holder id matched_by name"),
         ("/turns/0", "at_ms dtmf text who"),
