@@ -24,8 +24,11 @@ pub fn dir(name: &str) -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// The binary under test, built in the same profile as this.
+/// The binary under test: what `BATON_BIN` names, else the one built in the same profile as this.
 pub fn baton() -> PathBuf {
+    if let Some(path) = std::env::var_os("BATON_BIN") {
+        return path.into();
+    }
     let mut dir = std::env::current_exe().unwrap_or_default();
     dir.pop();
     if dir.ends_with("deps") {
