@@ -185,6 +185,7 @@ impl Task {
         tone_steps: [f32; 3],
     ) -> Self {
         shared.by_leg.insert(caller.sip, inbox.clone());
+        shared.traces.note(call_id, caller.sip);
         shared.by_media.insert(caller.media, inbox.clone());
         shared.live.insert(call_id.to_owned(), inbox.clone());
         Self {
