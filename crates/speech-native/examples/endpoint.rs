@@ -18,7 +18,7 @@ use baton_speech_native::{NativeConfig, engines};
 use samples::{Failure, Sample, callers, listed, telephone};
 
 const DECODE_WINDOWS: usize = 5;
-const PRE_ROLL_WINDOWS: usize = 10;
+const PRE_ROLL_WINDOWS: usize = 16;
 /// Silence after each recording, so that every turn ends.
 const TAIL_WINDOWS: usize = 40;
 

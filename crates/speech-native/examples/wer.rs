@@ -38,7 +38,7 @@ fn main() -> Result<(), Failure> {
                     let pcm = telephone(load_clip(&sample.path)?.samples(), noise_db);
                     let (began, before) = (Instant::now(), cpu_time());
                     let prompt = if biased { sample.expected.clone() } else { String::new() };
-                    let heard = stt.transcribe(&pcm, &Hints { prompt })?;
+                    let heard = stt.transcribe(&pcm, &Hints { prompt, ..Hints::default() })?;
                     cpu += cpu_time() - before;
                     times.push(began.elapsed());
                     audio += Duration::from_micros(pcm.len() as u64 * 125);

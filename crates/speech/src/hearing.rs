@@ -23,8 +23,8 @@ use crate::stats::{Counters, SpeechStats};
 use crate::stt::{Done, Heard, Job, Pool};
 use crate::{Expectation, Expected, HearEvent, Hints, Transcriber, VoiceActivity};
 
-/// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
-const PRE_ROLL: usize = 2_560;
+/// Audio kept from before a voice is noticed: 512 ms, so that no first syllable is lost, and a single one has room around it.
+const PRE_ROLL: usize = 4_096;
 /// Speech before the first partial transcript: a second. The next comes after as much again, or half of what there is.
 const FIRST_PARTIAL: usize = 8_000;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -263,7 +263,8 @@ impl Listener {
     }
 
     fn job(&self, kind: Kind, serial: u64, due: Instant, done: &Sender<Done>) -> Job {
-        let (hints, _) = self.expected();
+        let (mut hints, kind) = self.expected();
+        hints.kind = kind;
         let voice = self.control.voice.load(Ordering::Relaxed);
         Job {
             ear: self.id,

@@ -60,6 +60,8 @@ pub trait VoiceActivity: Send {
 pub struct Hints {
     /// Names, numbers, products expected now.
     pub prompt: String,
+    /// What was asked for. A single syllable is heard by what it may be.
+    pub kind: Expected,
 }
 
 /// What was heard.

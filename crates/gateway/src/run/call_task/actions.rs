@@ -31,7 +31,10 @@ impl Task {
             Action::StopSpeech { leg } => self.stop_speech(leg),
             Action::Listen { on, hints, expected } => {
                 if let Some(ear) = &self.ear {
-                    ear.expect(Expectation { hints: Hints { prompt: hints }, kind: records::expected(expected) });
+                    ear.expect(Expectation {
+                        hints: Hints { prompt: hints, ..Hints::default() },
+                        kind: records::expected(expected),
+                    });
                     ear.open(on);
                 }
             }
