@@ -263,8 +263,8 @@ impl Listener {
     }
 
     fn job(&self, kind: Kind, serial: u64, due: Instant, done: &Sender<Done>) -> Job {
-        let (mut hints, kind) = self.expected();
-        hints.kind = kind;
+        let (mut hints, expected) = self.expected();
+        hints.kind = expected;
         let voice = self.control.voice.load(Ordering::Relaxed);
         Job {
             ear: self.id,
