@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     }
     let cpu = (cpu_seconds(gateway.pid()) - cpu_before) / records.len() as f64;
     let conditions =
-        format!("{} calls, two at a time, whisper base on one thread, 2 cores shared with the callers", records.len());
+        format!("{} calls, two at a time, Moonshine on one thread, 2 cores shared with the callers", records.len());
     let mut summary = serde_json::Map::new();
     let mut row = |name: &str, unit: &str, values: Vec<f64>, percentile: f64| {
         let value = at(values.clone(), percentile);

@@ -270,3 +270,32 @@ pub fn disagreements(record: &Value, expect: &baton_phone::script::Expect) -> Ve
     }
     out
 }
+
+/// One figure of a benchmark.
+#[derive(Debug)]
+pub struct Row {
+    /// As `make bench` prints it; stable.
+    pub name: String,
+    /// Of the value.
+    pub unit: &'static str,
+    /// The figure.
+    pub value: f64,
+    /// From how many.
+    pub n: usize,
+    /// How it came about.
+    pub conditions: String,
+}
+
+/// Adds the figures to `target/bench/summary.json`.
+pub fn summarise(rows: &[Row]) -> Result<()> {
+    let path = root().join("target/bench/summary.json");
+    let known = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let mut summary: serde_json::Map<String, Value> = known.unwrap_or_default();
+    for Row { name, unit, value, n, conditions } in rows {
+        let row = serde_json::json!({"value": value, "unit": unit, "beside": null, "ratio": null, "n": n, "conditions": conditions});
+        summary.insert(name.clone(), row);
+    }
+    std::fs::create_dir_all(root().join("target/bench"))?;
+    std::fs::write(path, serde_json::to_string_pretty(&Value::Object(summary))?)?;
+    Ok(())
+}

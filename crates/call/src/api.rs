@@ -300,6 +300,8 @@ pub enum Input {
         /// The figures.
         stats: MediaStats,
     },
+    /// The caller said something, and speech-to-text has too much to do to hear it in time.
+    SpeechBusy,
     /// Speech-to-text or text-to-speech does not work.
     SpeechDown,
     /// The gateway takes no new calls. This one goes on as it would have.

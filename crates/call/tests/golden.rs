@@ -318,6 +318,7 @@ impl Run {
             "caller sends no RTP" => vec![Input::MediaSilent { leg: Leg::Caller }],
             "agent sends no RTP" => vec![Input::MediaSilent { leg: Leg::Agent }],
             "speech is down" => vec![Input::SpeechDown],
+            "speech is too busy to hear" => vec![Input::SpeechBusy],
             "gateway drains" => vec![Input::Drain],
             "gateway shuts down" => vec![Input::Shutdown],
             "caller's port closes" => vec![Input::MediaStats { leg: Leg::Caller, stats: support::stats() }],

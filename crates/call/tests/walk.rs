@@ -631,6 +631,7 @@ impl Walk {
             77..79 => Input::BridgeAudio { from: leg, at: self.now },
             79 => Input::MediaSilent { leg },
             80 => Input::MediaStats { leg, stats: support::stats() },
+            81 if self.rng.random_ratio(1, 2) => Input::SpeechBusy,
             81 => Input::SpeechDown,
             82 => Input::Drain,
             83 => match self.rng.random_ratio(1, 4) {

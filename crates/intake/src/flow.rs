@@ -166,6 +166,7 @@ impl Flow {
             &say.callback_none,
             &say.agent_help,
             &say.speech_down,
+            &say.use_keys,
         ];
         out.extend(fixed.into_iter().cloned());
         let mut seen = std::collections::BTreeSet::new();
@@ -184,6 +185,7 @@ impl Flow {
             Line::Goodbye => say.goodbye.clone(),
             Line::AgentHelp => say.agent_help.clone(),
             Line::SpeechDown => say.speech_down.clone(),
+            Line::UseKeys => say.use_keys.clone(),
         }
     }
 
@@ -240,6 +242,8 @@ pub enum Line {
     AgentHelp,
     /// To the caller, when the assistant cannot hear or speak.
     SpeechDown,
+    /// To the caller, when the assistant has no time to hear what is said.
+    UseKeys,
 }
 
 /// How an agent is reached and when the two are joined.

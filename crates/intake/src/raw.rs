@@ -401,6 +401,8 @@ pub struct Lines {
     pub agent_help: String,
     /// To the caller, when the assistant cannot hear or speak.
     pub speech_down: String,
+    /// To the caller, when the assistant has no time to hear what is said; the question follows.
+    pub use_keys: String,
 }
 
 impl Default for Lines {
@@ -453,6 +455,7 @@ impl Default for Lines {
                 "Press 1 to take the call, 2 to decline, 3 to hear this again, or star to go straight to the caller.",
             ),
             speech_down: s("I'm sorry, I'm having trouble hearing you. Let me get a person."),
+            use_keys: s("I'm slow to hear just now. You can use the keys of your telephone; zero gets you a person."),
         }
     }
 }

@@ -18,7 +18,7 @@ use baton_speech_native::{NativeConfig, engines};
 use samples::{Failure, Sample, callers, listed, telephone};
 
 const DECODE_WINDOWS: usize = 5;
-const PRE_ROLL_WINDOWS: usize = 10;
+const PRE_ROLL_WINDOWS: usize = 16;
 /// Silence after each recording, so that every turn ends.
 const TAIL_WINDOWS: usize = 40;
 
@@ -46,7 +46,7 @@ fn main() -> Result<(), Failure> {
         for sample in &all {
             let pcm = telephone(load_clip(&sample.path)?.samples(), None);
             let windows = windows(&pcm, vad.as_mut(), hesitant);
-            let Some(outcome) = turn(&windows, expected(&sample.words), vad.as_mut(), stt.as_mut())? else { continue };
+            let Some(outcome) = turn(&windows, sample.asked, vad.as_mut(), stt.as_mut())? else { continue };
             if outcome.cut_off {
                 println!("  cut off: {} ({})", sample.words, sample.path.display());
             }
@@ -69,18 +69,6 @@ fn main() -> Result<(), Failure> {
         );
     }
     Ok(())
-}
-
-/// What would have been asked for, to be answered like this.
-fn expected(words: &str) -> Expected {
-    const DIGITS: [&str; 11] = ["zero", "oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-    let low = words.to_lowercase();
-    let digits = low.split(|c: char| !c.is_alphanumeric()).filter(|w| DIGITS.contains(w)).count();
-    match digits {
-        0..=2 if low.starts_with("yes") || low.starts_with("no") => Expected::YesNo,
-        0..=2 => Expected::Anything,
-        n => Expected::Digits(n),
-    }
 }
 
 fn windows(pcm: &[i16], vad: &mut dyn VoiceActivity, hesitant: bool) -> Vec<[i16; 256]> {
@@ -136,7 +124,10 @@ fn turn(
             Turn::Probe => {
                 probes += 1;
                 let said: Vec<i16> = windows[began..=i].iter().flatten().copied().collect();
-                pending = Some((i + DECODE_WINDOWS, stt.transcribe(&said, &Hints::default())?.text));
+                pending = Some((
+                    i + DECODE_WINDOWS,
+                    stt.transcribe(&said, &Hints { kind: expected, ..Hints::default() })?.text,
+                ));
             }
             Turn::Resumed => pending = None,
             Turn::Ended => {

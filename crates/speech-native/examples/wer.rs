@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use baton_audio::load_clip;
-use baton_speech::Hints;
+use baton_speech::{Expected, Hints};
 use baton_speech_native::{Engine, NativeConfig, engines};
 use samples::{Failure, callers, listed, telephone};
 use score::{canonical, distance};
@@ -38,7 +38,10 @@ fn main() -> Result<(), Failure> {
                     let pcm = telephone(load_clip(&sample.path)?.samples(), noise_db);
                     let (began, before) = (Instant::now(), cpu_time());
                     let prompt = if biased { sample.expected.clone() } else { String::new() };
-                    let heard = stt.transcribe(&pcm, &Hints { prompt })?;
+                    let heard = stt.transcribe(
+                        &pcm,
+                        &Hints { prompt, kind: if biased { sample.asked } else { Expected::Anything } },
+                    )?;
                     cpu += cpu_time() - before;
                     times.push(began.elapsed());
                     audio += Duration::from_micros(pcm.len() as u64 * 125);

@@ -8,14 +8,19 @@ use crate::tokens::Tokens;
 /// More weight, in nats, for a token that begins an expected word, and for one that goes on with it.
 const BEGIN: f32 = 1.0;
 const GO_ON: f32 = 2.5;
+/// More weight for a word that would be a whole answer to what was asked, where the sound is as short as one.
+const ANSWER: f32 = 2.0;
 /// Words that are followed at most: names, and a caller's open orders.
 const MOST_WORDS: usize = 48;
 /// A beginning shorter than that says too little: the space and two letters.
 const BEGINNING: usize = 3;
 
 /// The words expected now, and how far each has been said.
+#[derive(Default)]
 pub(crate) struct Bias {
     words: Vec<Expected>,
+    /// Whole answers, until something is said.
+    answers: &'static [&'static str],
     /// Word and bytes of it said.
     begun: Vec<(usize, usize)>,
 }
@@ -27,8 +32,8 @@ struct Expected {
 }
 
 impl Bias {
-    /// From a prompt: names and numbers in it, common words left out.
-    pub(crate) fn new(prompt: &str) -> Self {
+    /// From a prompt: names and numbers in it, common words left out; and from the words that would be a whole answer.
+    pub(crate) fn new(prompt: &str, answers: &'static [&'static str]) -> Self {
         let mut words: Vec<Expected> = Vec::new();
         let mut add = |text: String, is_number| {
             let bytes = format!(" {text}").into_bytes();
@@ -47,12 +52,13 @@ impl Bias {
                 add(word.to_owned(), false);
             }
         }
-        Self { words, begun: Vec::new() }
+        Self { words, answers, begun: Vec::new() }
     }
 
     /// Tokens with more weight now, and how much.
     pub(crate) fn weights(&self, tokens: &Tokens) -> Vec<(usize, f32)> {
-        let mut weights = Vec::new();
+        let mut weights: Vec<(usize, f32)> =
+            self.answers.iter().filter_map(|word| Some((tokens.id(format!(" {word}").as_bytes())?, ANSWER))).collect();
         for word in &self.words {
             let shortest = if word.is_number { 2 } else { BEGINNING };
             weights.extend(pieces(tokens, &word.bytes, shortest).map(|token| (token, BEGIN)));
@@ -67,6 +73,7 @@ impl Bias {
 
     /// This token was said.
     pub(crate) fn said(&mut self, token: usize, tokens: &Tokens) {
+        self.answers = &[];
         let Some(piece) = tokens.bytes(token).filter(|p| !p.is_empty()) else { return };
         let fresh = (0..self.words.len()).map(|word| (word, 0));
         let goes_on = |(word, said): (usize, usize)| {
@@ -101,7 +108,7 @@ mod tests {
     #[test]
     fn names_and_numbers_get_weight_and_common_words_none() {
         let tokens = vocabulary();
-        let mut bias = Bias::new("Priya Patel, order A-1042, desk lamp.");
+        let mut bias = Bias::new("Priya Patel, order A-1042, desk lamp.", &[]);
         assert_eq!(bias.weights(&tokens), [(3, BEGIN), (6, BEGIN), (6, BEGIN)], "one letter begins no name");
         bias.said(3, &tokens);
         assert!(bias.weights(&tokens).contains(&(4, GO_ON)));
@@ -113,6 +120,15 @@ mod tests {
         bias.said(10, &tokens);
         assert!(bias.begun.is_empty(), "something else was said");
         bias.said(99, &tokens);
-        assert!(Bias::new("").weights(&tokens).is_empty());
+        assert!(Bias::default().weights(&tokens).is_empty());
+    }
+
+    #[test]
+    fn a_whole_answer_is_expected_first_and_nowhere_else() {
+        let tokens = vocabulary();
+        let mut bias = Bias::new("", &["Desk", "desk"]);
+        assert_eq!(bias.weights(&tokens), [(10, ANSWER)]);
+        bias.said(6, &tokens);
+        assert!(bias.weights(&tokens).is_empty());
     }
 }

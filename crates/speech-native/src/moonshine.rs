@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use baton_audio::{RATE, resample_f32};
-use baton_speech::{Hints, SttError, Transcriber, Transcript, Word};
+use baton_speech::{Expected, Hints, SttError, Transcriber, Transcript, Word};
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, Tensor};
 
@@ -22,10 +22,22 @@ const END: usize = 2;
 /// The model says no more than this in a second, and a little at each end (its authors' own limit).
 const TOKENS_PER_SECOND: f32 = 6.5;
 const TOKENS_MORE: f32 = 4.0;
-/// The encoder needs a few positions; a shorter sound is set in so much silence.
-const SHORTEST: usize = MODEL_RATE as usize / 2;
-/// Mean token log-probability below which words are held for invented.
+/// A single word without room around it is heard worse: a shorter sound gets silence behind it.
+const SHORTEST: usize = MODEL_RATE as usize * 3 / 2;
+/// Mean token log-probability below which words are held for invented. Of one or two words the mean says little, and the
+/// model is seldom sure of one syllable over the telephone: "no" comes out at -1.4 where a sentence has -0.2.
 const LEAST_LOGPROB: f32 = -0.9;
+const LEAST_LOGPROB_OF_FEW: f32 = -1.9;
+/// Tokens of two words and their punctuation.
+const FEW: usize = 4;
+
+/// A sound of an ear that may be one word: what it keeps before and behind, and a second.
+const LONGEST_ANSWER: usize = RATE as usize * 17 / 10;
+const YES_NO: [&str; 9] = ["Yes", "No", "Yeah", "Nope", "Yep", "Correct", "Right", "Sure", "Okay"];
+const DIGITS: [&str; 21] = [
+    "Zero", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Oh", "0", "1", "2", "3", "4", "5",
+    "6", "7", "8", "9",
+];
 
 /// The four files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +104,7 @@ impl Moonshine {
         let (encoder, first) = (session(&files.encoder, threads)?, session(&files.first, threads)?);
         let mut this = Self { files: files.clone(), threads, encoder, first, next, caches, tokens };
         // The first run allocates; do it before anybody waits for it.
-        this.decode(&vec![0.0; MODEL_RATE as usize], &mut Bias::new("")).map_err(|e| e.to_string())?;
+        this.decode(&vec![0.0; MODEL_RATE as usize], &mut Bias::default()).map_err(|e| e.to_string())?;
         Ok(this)
     }
 
@@ -140,9 +152,11 @@ impl Transcriber for Moonshine {
         let float: Vec<f32> = pcm.iter().map(|s| f32::from(*s) / 32_768.0).collect();
         let mut audio = resample_f32(&float, RATE, MODEL_RATE);
         audio.resize(audio.len().max(SHORTEST), 0.0);
-        let said = self.decode(&audio, &mut Bias::new(&hints.prompt)).map_err(|e| SttError::Engine(e.to_string()))?;
+        let said = self
+            .decode(&audio, &mut Bias::new(&hints.prompt, answers(hints.kind, pcm.len())))
+            .map_err(|e| SttError::Engine(e.to_string()))?;
         let seconds = pcm.len() as f32 / RATE as f32;
-        let transcript = heard(&said, &self.tokens);
+        let transcript = heard(&said, &self.tokens, hints.kind);
         if transcript.text.is_empty() {
             let words = self.tokens.text(said.iter().map(|(token, _)| *token));
             tracing::debug!(words, mean = mean(&said), seconds, "dropped: no words, or words that look invented");
@@ -151,12 +165,26 @@ impl Transcriber for Moonshine {
     }
 }
 
+/// One-word answers to what was asked, where the sound is short enough to be one.
+fn answers(expected: Expected, samples: usize) -> &'static [&'static str] {
+    match expected {
+        _ if samples > LONGEST_ANSWER => &[],
+        Expected::YesNo => &YES_NO,
+        Expected::Digits(_) => &DIGITS,
+        Expected::Anything => &YES_NO[..2],
+        Expected::Name => &[],
+    }
+}
+
 /// The words, or none where they look invented.
-fn heard(said: &[(usize, f32)], tokens: &Tokens) -> Transcript {
+fn heard(said: &[(usize, f32)], tokens: &Tokens, expected: Expected) -> Transcript {
     let raw = tokens.text(said.iter().map(|(token, _)| *token));
     let text = unlooped(&plain(&raw));
     let logprob = mean(said);
-    if text.is_empty() || logprob < LEAST_LOGPROB || is_filler(&text, logprob) {
+    let least = if said.len() <= FEW { LEAST_LOGPROB_OF_FEW } else { LEAST_LOGPROB };
+    // What was asked for is no invention, however softly it is said.
+    let is_answer = is_one_of(&text, answers(expected, 0)) && expected != Expected::Anything;
+    if text.is_empty() || !is_answer && (logprob < least || is_filler(&text, logprob)) {
         return Transcript { text: String::new(), confidence: 0.0, words: Vec::new() };
     }
     let mut words = words(said, tokens);
@@ -187,6 +215,11 @@ fn words(said: &[(usize, f32)], tokens: &Tokens) -> Vec<Word> {
     }
     words.retain(|w| !w.text.is_empty());
     words
+}
+
+fn is_one_of(text: &str, words: &[&str]) -> bool {
+    let text = text.trim_matches(|c: char| !c.is_alphanumeric());
+    words.iter().any(|word| word.eq_ignore_ascii_case(text))
 }
 
 fn mean(said: &[(usize, f32)]) -> f32 {

@@ -17,7 +17,7 @@ fn vocabulary(pieces: &[&str]) -> Tokens {
 #[test]
 fn words_are_as_sure_as_their_least_sure_token() {
     let tokens = vocabulary(&["\u{2581}my", "\u{2581}or", "der", "."]);
-    let heard = heard(&[(3, -0.01), (4, -0.02), (5, -0.7), (6, -0.1)], &tokens);
+    let heard = heard(&[(3, -0.01), (4, -0.02), (5, -0.7), (6, -0.1)], &tokens, Expected::Anything);
     assert_eq!(heard.text, "my order.");
     let words: Vec<(&str, bool)> = heard.words.iter().map(|w| (w.text.as_str(), w.confidence > 0.9)).collect();
     assert_eq!(words, [("my", true), ("order.", false)]);
@@ -27,12 +27,19 @@ fn words_are_as_sure_as_their_least_sure_token() {
 
 #[test]
 fn what_looks_invented_is_dropped() {
-    let tokens = vocabulary(&["\u{2581}You", ".", "\u{2581}order"]);
-    assert_eq!(heard(&said(&[3, 4], -0.5), &tokens).text, "");
-    assert_eq!(heard(&said(&[3, 4], -0.1), &tokens).text, "You.");
-    assert_eq!(heard(&said(&[5], -1.5), &tokens).text, "");
-    assert_eq!(heard(&said(&[5], -0.5), &tokens).text, "order");
-    assert_eq!(heard(&[], &tokens).text, "");
+    let tokens = vocabulary(&["\u{2581}You", ".", "\u{2581}order", "\u{2581}No", "\u{2581}Okay"]);
+    let text = |said: &[(usize, f32)], expected| heard(said, &tokens, expected).text;
+    assert_eq!(text(&said(&[3, 4], -0.5), Expected::Anything), "");
+    assert_eq!(text(&said(&[3, 4], -0.1), Expected::Anything), "You.");
+    assert_eq!(text(&said(&[5; 5], -1.5), Expected::Anything), "");
+    assert_eq!(text(&said(&[5], -0.5), Expected::Anything), "order");
+    assert_eq!(text(&[], Expected::Anything), "");
+    // A syllable is less sure than a sentence; and what was asked for is no filler.
+    assert_eq!(text(&said(&[6, 4], -1.5), Expected::Anything), "No.");
+    assert_eq!(text(&said(&[5], -2.5), Expected::Anything), "");
+    assert_eq!(text(&said(&[6, 4], -2.5), Expected::YesNo), "No.");
+    assert_eq!(text(&said(&[7, 4], -0.5), Expected::Anything), "");
+    assert_eq!(text(&said(&[7, 4], -0.5), Expected::YesNo), "Okay.");
 }
 
 #[test]

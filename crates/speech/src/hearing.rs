@@ -12,10 +12,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use baton_audio::AudioFrame;
+use baton_audio::{AudioFrame, Clip};
 use rtrb::Consumer;
 use tracing::error;
 
+use crate::echo::Echo;
 use crate::endpoint::{Endpointer, Turn};
 use crate::floor::Floor;
 use crate::queue::Kind;
@@ -23,10 +24,12 @@ use crate::stats::{Counters, SpeechStats};
 use crate::stt::{Done, Heard, Job, Pool};
 use crate::{Expectation, Expected, HearEvent, Hints, Transcriber, VoiceActivity};
 
-/// Audio kept from before a voice is noticed: 320 ms, so that no first syllable is lost.
-const PRE_ROLL: usize = 2_560;
+/// Audio kept from before a voice is noticed: 512 ms, so that no first syllable is lost, and a single one has room around it.
+const PRE_ROLL: usize = 4_096;
 /// Speech before the first partial transcript: a second. The next comes after as much again, or half of what there is.
 const FIRST_PARTIAL: usize = 8_000;
+/// Less is nobody's voice, not even our own.
+const MAYBE_VOICE: f32 = 0.15;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 struct Control {
@@ -34,6 +37,13 @@ struct Control {
     gone: AtomicBool,
     voice: AtomicBool,
     expectation: Mutex<Expectation>,
+    played: Mutex<Vec<Played>>,
+}
+
+/// What the other side hears of us, as far as the ear must know it.
+enum Played {
+    Clip(Clip, Instant),
+    Stopped(Instant),
 }
 
 /// One leg's ear. Dropping it ends it.
@@ -52,6 +62,20 @@ impl Ear {
 }
 
 impl Ear {
+    /// The first packet of `clip` left for the person whom this ear hears: what comes back of it is not what they say.
+    pub fn played(&self, clip: Clip, at: Instant) {
+        self.note(Played::Clip(clip, at));
+    }
+
+    /// What was being played to them was stopped.
+    pub fn stopped(&self, at: Instant) {
+        self.note(Played::Stopped(at));
+    }
+
+    fn note(&self, played: Played) {
+        self.0.played.lock().unwrap_or_else(PoisonError::into_inner).push(played);
+    }
+
     /// Whether the voice is measured beside the words. It is not until told: callers only, never agents, and not where it is
     /// switched off.
     pub fn measure_voice(&self, measure: bool) {
@@ -73,6 +97,7 @@ struct Listener {
     events: Box<dyn Fn(HearEvent) + Send>,
     endpointer: Endpointer,
     floor: Floor,
+    echo: Echo,
     window: Vec<i16>,
     recent: VecDeque<i16>,
     said: Vec<i16>,
@@ -134,6 +159,7 @@ impl Hearing {
             gone: AtomicBool::new(false),
             voice: AtomicBool::new(false),
             expectation: Mutex::new(Expectation::default()),
+            played: Mutex::default(),
         });
         let listener = Listener {
             id: self.next.fetch_add(1, Ordering::Relaxed),
@@ -143,6 +169,7 @@ impl Hearing {
             events,
             endpointer: Endpointer::default(),
             floor: Floor::default(),
+            echo: Echo::default(),
             window: Vec::with_capacity(512),
             recent: VecDeque::with_capacity(PRE_ROLL + 512),
             said: Vec::new(),
@@ -190,6 +217,12 @@ fn listen_to_all(arriving: &Receiver<Listener>, pool: &Pool) {
 
 impl Listener {
     fn look(&mut self, pool: &Pool, done: &Sender<Done>) {
+        for played in self.control.played.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            match played {
+                Played::Clip(clip, at) => self.echo.played(clip, at),
+                Played::Stopped(at) => self.echo.stopped(at),
+            }
+        }
         let open = self.control.open.load(Ordering::Relaxed);
         if !open || !self.was_open {
             self.forget();
@@ -211,7 +244,14 @@ impl Listener {
     }
 
     fn take(&mut self, window: &[i16; 256], pool: &Pool, done: &Sender<Done>) {
-        let probability = self.floor.window(window, self.vad.probability(window));
+        let now = Instant::now();
+        let mut probability = self.floor.window(window, self.vad.probability(window));
+        let silence = [0; 256];
+        let mut window = window;
+        if self.echo.window(window, now, probability >= MAYBE_VOICE) {
+            // Our own voice is not kept either: it would be among the caller's words.
+            (probability, window) = (0.0, &silence);
+        }
         if self.said.is_empty() {
             self.recent.extend(window);
             while self.recent.len() > PRE_ROLL {
@@ -220,7 +260,6 @@ impl Listener {
         } else {
             self.said.extend_from_slice(window);
         }
-        let now = Instant::now();
         match self.endpointer.window(probability) {
             Turn::Nothing => self.partial(now, pool, done),
             Turn::Started => {
@@ -263,7 +302,8 @@ impl Listener {
     }
 
     fn job(&self, kind: Kind, serial: u64, due: Instant, done: &Sender<Done>) -> Job {
-        let (hints, _) = self.expected();
+        let (mut hints, expected) = self.expected();
+        hints.kind = expected;
         let voice = self.control.voice.load(Ordering::Relaxed);
         Job {
             ear: self.id,

@@ -4,6 +4,7 @@
 //! What must always hold: audio is taken from the media plane's rings and never waited for; what an ear hears while it is
 //! closed is forgotten; a worker that panics costs its own job only.
 
+pub mod echo;
 pub mod endpoint;
 pub mod floor;
 mod hearing;
@@ -41,6 +42,11 @@ pub trait Synthesizer: Send {
     /// One clause, already in words a voice reads right.
     fn synthesize(&mut self, clause: &str) -> Result<Clip, TtsError>;
 
+    /// Whether the last clip was made in another's place, by another voice: it is played and not kept.
+    fn is_substitute(&self) -> bool {
+        false
+    }
+
     /// Makes the engine whole again after it panicked in the middle of something. Called on its worker's thread.
     fn restart(&mut self) -> Result<(), TtsError> {
         Ok(())
@@ -60,6 +66,8 @@ pub trait VoiceActivity: Send {
 pub struct Hints {
     /// Names, numbers, products expected now.
     pub prompt: String,
+    /// What was asked for. A single syllable is heard by what it may be.
+    pub kind: Expected,
 }
 
 /// What was heard.

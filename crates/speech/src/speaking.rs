@@ -158,6 +158,9 @@ impl Voice {
             }
         };
         let clip = levelled(&clip);
+        if engine.is_substitute() {
+            return Ok(clip);
+        }
         if let Some(file) = self.file(clause)
             && let Err(e) = keep_on_disk(&file, &clip)
         {

@@ -251,6 +251,7 @@ impl Call {
             Input::BridgeAudio { from, at } => self.bridge_audio(from, at),
             Input::MediaSilent { leg: Leg::Agent } => self.agent_silent(now),
             Input::MediaSilent { leg: leg @ (Leg::Third | Leg::Supervisor) } => self.side_silent(now, leg),
+            Input::SpeechBusy => self.speech_busy(now),
             Input::SpeechDown => self.speech_down(now),
             // Nothing hangs on these: the assistant asks for a name it does not know, and live calls outlast a drain.
             Input::ContactUnknown | Input::ContactFailed | Input::Drain => {}

@@ -152,6 +152,20 @@ impl Call {
         }
     }
 
+    /// What the caller said was not heard, for want of time: the question comes again, with the keys to answer it by. It counts
+    /// as not understood, so that it ends at a person.
+    pub(super) fn speech_busy(&mut self, now: Instant) {
+        if !self.spoken_to() {
+            return;
+        }
+        self.answered_us();
+        let mut reply = self.intake.not_understood();
+        if matches!(reply.next, Next::Listen { .. }) {
+            reply.say.insert(0, self.flow.line(FlowLine::UseKeys, 0));
+        }
+        self.follow(now, reply, None);
+    }
+
     /// We can neither be sure to hear nor to be heard: a person takes over. Once; after a failed transfer the callback can
     /// still be had by digits.
     pub(super) fn speech_down(&mut self, now: Instant) {

@@ -3,6 +3,7 @@
 
 mod locate;
 pub mod raw;
+mod remote;
 mod secrets;
 mod sip;
 mod trunk;
@@ -22,6 +23,7 @@ use baton_intake::Flow;
 
 use self::locate::Lines;
 pub use self::raw::{Codec, SttEngine};
+pub use self::remote::RemoteEngine;
 pub use self::sip::Sip;
 
 /// The config a gateway starts on when it is given none: loopback only, one extension, the flow for orders.
@@ -77,6 +79,8 @@ pub struct Speech {
     pub stt_threads: usize,
     pub tts_workers: usize,
     pub cache: PathBuf,
+    pub remote_stt: Option<RemoteEngine>,
+    pub remote_tts: Option<RemoteEngine>,
 }
 
 /// What is logged, and how.
@@ -231,6 +235,8 @@ impl Compiler<'_> {
                 self.fault(&["speech", key], format!("`{key}` is {n}"), format!("give a number from 1 to {max}"));
             }
         }
+        let remote_stt = raw.speech.remote_stt.map(|r| self.remote("remote_stt", r));
+        let remote_tts = raw.speech.remote_tts.map(|r| self.remote("remote_tts", r));
         let http = raw.http.bind;
         if let Some(bind) = http
             && !bind.ip().is_loopback()
@@ -255,6 +261,8 @@ impl Compiler<'_> {
                 stt_threads: raw.speech.stt_threads,
                 tts_workers: raw.speech.tts_workers,
                 cache: self.path(raw.speech.cache),
+                remote_stt,
+                remote_tts,
             },
             store: self.path(raw.store.path),
             seed: raw.store.seed.map(|p| self.path(p)),

@@ -192,6 +192,41 @@ pub struct Speech {
     pub stt_threads: usize,
     pub tts_workers: usize,
     pub cache: PathBuf,
+    pub remote_stt: Option<RemoteEngine>,
+    pub remote_tts: Option<RemoteEngine>,
+}
+
+/// `[speech.remote_stt]`, `[speech.remote_tts]`: a server with the OpenAI-compatible audio endpoints.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoteEngine {
+    pub url: String,
+    pub model: String,
+    /// `remote_tts` only.
+    #[serde(default)]
+    pub voice: String,
+    /// `remote_stt` only.
+    #[serde(default = "english")]
+    pub language: String,
+    pub key: Option<String>,
+    /// Then the local engine does it.
+    #[serde(default = "remote_timeout")]
+    pub timeout_ms: u64,
+    /// Requests under way at the same time.
+    #[serde(default = "remote_workers")]
+    pub workers: usize,
+}
+
+fn english() -> String {
+    "en".into()
+}
+
+fn remote_timeout() -> u64 {
+    1_500
+}
+
+fn remote_workers() -> usize {
+    8
 }
 
 impl Default for Speech {
@@ -203,6 +238,8 @@ impl Default for Speech {
             stt_threads: 1,
             tts_workers: 1,
             cache: "var/speech-cache".into(),
+            remote_stt: None,
+            remote_tts: None,
         }
     }
 }

@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::remote::RemoteCounters;
+
 /// Upper bounds of the latency histograms, in seconds.
 const BOUNDS: [f64; 10] = [0.02, 0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 1.5, 2.0, 5.0];
 
@@ -35,6 +37,8 @@ pub struct Metrics {
     refused: Counter,
     /// Events dropped because a call's inbox was full.
     pub call_events_lost: Arc<AtomicU64>,
+    /// Speech engines elsewhere.
+    pub remote: Arc<RemoteCounters>,
     finished: Family<End, Counter>,
     transfers: Family<Escalation, Counter>,
     reply: Histogram,
@@ -61,6 +65,7 @@ impl Metrics {
             calls: Counter::default(),
             refused: Counter::default(),
             call_events_lost: Arc::default(),
+            remote: Arc::default(),
             finished: Family::default(),
             transfers: Family::default(),
             reply: latency(),
@@ -139,6 +144,11 @@ impl Metrics {
             ("sip_registrations", "Registered contacts", sizes.bindings as u64),
             ("sip_connections", "Stream connections", sip.connections as u64),
             ("sip_banned", "Sources banned now", sip.banned as u64),
+            (
+                "stt_level",
+                "How far speech-to-text is behind: 0 in time, 1 no partials, 2 only the end of long utterances and no new calls, 3 callers are asked to use the keys",
+                speech.level as u64,
+            ),
             ("stt_waiting", "Utterances that wait for speech-to-text", speech.waiting as u64),
             ("stt_workers", "Speech-to-text engines at work or ready", speech.workers as u64),
             ("media_worst_tick_late_microseconds", "Worst lateness of a media tick", media.worst_late_us),
@@ -158,6 +168,18 @@ impl Metrics {
             ("sip_ignored", "Messages of banned sources", sip.ignored),
             ("sip_bans", "Bans", sip.bans),
             ("stt_utterances", "Utterances heard", speech.finals),
+            ("stt_partials", "Partial transcripts made", speech.partials),
+            ("stt_partials_refused", "Partial transcripts not made, for lack of time", speech.partials_refused),
+            (
+                "speech_remote_requests",
+                "Requests to speech engines elsewhere",
+                self.remote.requests.load(Ordering::Relaxed),
+            ),
+            (
+                "speech_remote_fallbacks",
+                "Of those, and while a server is left alone: done by the local engine",
+                self.remote.fallbacks.load(Ordering::Relaxed),
+            ),
             ("stt_late", "Utterances whose words came after the turn's end", speech.late),
             ("stt_shortened", "Utterances of which only the end was heard, for lack of time", speech.shortened),
             ("stt_overloaded", "Utterances refused for lack of time", speech.overloaded),

@@ -9,6 +9,8 @@ mod lines;
 mod locations;
 mod metrics;
 mod records;
+#[cfg_attr(not(feature = "native-speech"), allow(dead_code, reason = "without engines here, nothing asks elsewhere"))]
+mod remote;
 mod secrets;
 mod shared;
 mod speech;
@@ -124,7 +126,8 @@ impl Gateway {
             store.seed(&seed).await?;
         }
         let hold_music = hold_music(&config)?;
-        let speech = speech::start(&config)?;
+        let metrics = metrics::Metrics::new();
+        let speech = speech::start(&config, &metrics.remote)?;
         let meaning = speech::meaning(&config);
         learn(&config, meaning.as_ref());
         let passwords = secrets::passwords(&config)?;
@@ -175,7 +178,7 @@ impl Gateway {
             codecs: config.media.codecs.clone(),
             domain: config.sip.domain.clone(),
             api: config.http,
-            metrics: metrics::Metrics::new(),
+            metrics,
             changes: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
             by_media: DashMap::new(),

@@ -14,6 +14,9 @@ use baton_intake::Embedder;
 #[cfg(feature = "native-speech")]
 use tracing::{info, warn};
 
+use super::remote::RemoteCounters;
+#[cfg(feature = "native-speech")]
+use super::remote::{RemoteError, before_local};
 use crate::config::Config;
 #[cfg(feature = "native-speech")]
 use crate::config::SttEngine;
@@ -27,15 +30,18 @@ pub enum SpeechError {
     Missing { names: String },
     #[cfg(feature = "native-speech")]
     #[error(transparent)]
+    Remote(#[from] RemoteError),
+    #[cfg(feature = "native-speech")]
+    #[error(transparent)]
     Engine(#[from] baton_speech_native::NativeError),
     #[cfg(not(feature = "native-speech"))]
     #[error("this binary was built without local speech\n    build with the feature native-speech")]
     NotBuilt,
 }
 
-/// Checks the models, loads the engines, starts their threads.
+/// Checks the models, loads the engines, puts remote ones before them where there are any, starts their threads.
 #[cfg(feature = "native-speech")]
-pub fn start(config: &Config) -> Result<Speech, SpeechError> {
+pub fn start(config: &Config, counters: &Arc<RemoteCounters>) -> Result<Speech, SpeechError> {
     let layout = Layout::new(&config.speech.models);
     let (engine, wanted) = match config.speech.engine {
         SttEngine::Moonshine => (Engine::Moonshine, SttModel::Moonshine),
@@ -68,6 +74,8 @@ pub fn start(config: &Config) -> Result<Speech, SpeechError> {
         stt_threads: config.speech.stt_threads,
         tts_workers: config.speech.tts_workers,
     })?;
+    let (stt, tts) = (config.speech.remote_stt.as_ref(), config.speech.remote_tts.as_ref());
+    let engines = before_local(engines, stt, tts, counters)?;
     Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()), ..SpeechConfig::default() }))
 }
 
@@ -98,6 +106,6 @@ pub fn meaning(_config: &Config) -> Option<Arc<dyn Embedder>> {
 
 /// Says that this binary cannot hear or speak.
 #[cfg(not(feature = "native-speech"))]
-pub fn start(_config: &Config) -> Result<Speech, SpeechError> {
+pub fn start(_config: &Config, _counters: &Arc<RemoteCounters>) -> Result<Speech, SpeechError> {
     Err(SpeechError::NotBuilt)
 }

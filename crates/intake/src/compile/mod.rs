@@ -336,5 +336,6 @@ fn each_line(l: &mut raw::Lines) -> Vec<(&'static str, &mut String, &'static [&'
         ("callback_none", &mut l.callback_none, &[]),
         ("agent_help", &mut l.agent_help, &[]),
         ("speech_down", &mut l.speech_down, &[]),
+        ("use_keys", &mut l.use_keys, &[]),
     ]
 }

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use baton_audio::g711;
+use baton_speech::Expected;
 
 /// Whatever goes wrong.
 pub type Failure = Box<dyn std::error::Error>;
@@ -17,6 +18,8 @@ pub struct Sample {
     pub words: String,
     /// What the caller's record would make expected.
     pub expected: String,
+    /// What was asked for.
+    pub asked: Expected,
 }
 
 /// Every `file` with the `text` that belongs to it in the folders' `caller.toml`.
@@ -41,20 +44,54 @@ pub fn callers(dir: &Path) -> Result<Vec<Sample>, Failure> {
             if let Some(name) = value("file") {
                 file = Some(name);
             } else if let (Some(words), Some(name)) = (value("text"), file.take()) {
-                samples.push(Sample { path: folder.join(name), words, expected: expected.clone() });
+                let asked = asked(&words);
+                samples.push(Sample { path: folder.join(name), words, expected: expected.clone(), asked });
             }
         }
     }
     Ok(samples)
 }
 
-/// A line for each: path, tab, words.
+/// A line for each: path, tab, words, and perhaps a tab and what was asked for: `anything`, `digits 4`. Who is asked for digits
+/// has three numbers open, this one among them.
 pub fn listed(list: &Path) -> Result<Vec<Sample>, Failure> {
     let text = std::fs::read_to_string(list)?;
-    let pairs = text.lines().filter_map(|l| l.split_once('\t'));
-    Ok(pairs
-        .map(|(path, words)| Sample { path: path.into(), words: words.to_owned(), expected: String::new() })
-        .collect())
+    let mut samples = Vec::new();
+    for line in text.lines() {
+        let mut parts = line.split('\t');
+        let (Some(path), Some(words)) = (parts.next(), parts.next()) else { continue };
+        let digits = parts.next().map(|kind| kind.strip_prefix("digits ").and_then(|n| n.parse().ok()));
+        let asked = match digits {
+            Some(Some(n)) => Expected::Digits(n),
+            Some(None) => Expected::Anything,
+            None => asked(words),
+        };
+        let figures: String = words.split(' ').filter_map(figure).collect();
+        let turned: String = figures.chars().rev().collect();
+        let expected = match asked {
+            Expected::Digits(_) => format!("{turned}, {figures}, 7{turned}."),
+            _ => String::new(),
+        };
+        samples.push(Sample { path: path.into(), words: words.to_owned(), expected, asked });
+    }
+    Ok(samples)
+}
+
+/// What would have been asked for, to be answered like this.
+pub fn asked(words: &str) -> Expected {
+    let low = words.to_lowercase();
+    let digits = low.split(|c: char| !c.is_alphanumeric()).filter(|w| figure(w).is_some()).count();
+    match digits {
+        0..=2 if low.starts_with("yes") || low.starts_with("no") => Expected::YesNo,
+        0..=2 => Expected::Anything,
+        n => Expected::Digits(n),
+    }
+}
+
+fn figure(word: &str) -> Option<char> {
+    const WORDS: [&str; 10] = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    let n = if word == "oh" { 0 } else { WORDS.iter().position(|w| *w == word)? };
+    char::from_digit(n as u32, 10)
 }
 
 /// Through µ-law, with white noise so many decibels below the voice where asked.

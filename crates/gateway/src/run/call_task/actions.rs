@@ -31,7 +31,10 @@ impl Task {
             Action::StopSpeech { leg } => self.stop_speech(leg),
             Action::Listen { on, hints, expected } => {
                 if let Some(ear) = &self.ear {
-                    ear.expect(Expectation { hints: Hints { prompt: hints }, kind: records::expected(expected) });
+                    ear.expect(Expectation {
+                        hints: Hints { prompt: hints, ..Hints::default() },
+                        kind: records::expected(expected),
+                    });
                     ear.open(on);
                 }
             }
@@ -123,7 +126,12 @@ impl Task {
     pub(super) fn play(&mut self, line: LineId, words: &str, clip: Clip) {
         let Some((leg, id)) = self.lines.clip(line, words) else { return };
         match self.legs.get(leg).map(|side| side.media) {
-            Some(media) => self.media(media, MediaCommand::Play { id, clip, looped: false }),
+            Some(media) => {
+                if leg == Leg::Caller {
+                    self.playing.insert(id, clip.clone());
+                }
+                self.media(media, MediaCommand::Play { id, clip, looped: false });
+            }
             None => {
                 let inputs = self.lines.ended(id, false);
                 self.feed_all(inputs);

@@ -7,7 +7,7 @@ use baton_call::{AgentGone, CallerGone, Input, Leg, LineId};
 use baton_media::{MediaCommand, MediaEvent};
 use baton_sip::sdp::{self, Direction};
 use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
-use baton_speech::{HearEvent, Spoken};
+use baton_speech::{HearEvent, Spoken, SttError};
 use baton_tone::UtteranceInput;
 use tracing::{info, warn};
 
@@ -206,6 +206,9 @@ impl Task {
         match event {
             MediaEvent::Digit { digit, .. } => self.feed(Input::Digit { leg, digit }),
             MediaEvent::PlayStarted { id, at, .. } => {
+                if let (Some(ear), Some(clip)) = (&self.ear, self.playing.get(&id)) {
+                    ear.played(clip.clone(), at);
+                }
                 let input = self.lines.started(id, at);
                 self.feed_all(input);
             }
@@ -220,6 +223,12 @@ impl Task {
     }
 
     fn on_play_ended(&mut self, leg: Leg, id: baton_media::PlayId, completed: bool) {
+        if self.playing.remove(&id).is_some()
+            && !completed
+            && let Some(ear) = &self.ear
+        {
+            ear.stopped(Instant::now());
+        }
         let inputs = self.lines.ended(id, completed);
         let line_over = inputs.iter().any(|input| matches!(input, Input::LineEnded { .. }));
         self.feed_all(inputs);
@@ -250,6 +259,10 @@ impl Task {
             HearEvent::NothingHeard => {
                 self.misunderstood = true;
                 self.feed(Input::NotUnderstood);
+            }
+            HearEvent::Failed(SttError::Overloaded) => {
+                warn!("speech-to-text has too much waiting: the caller is asked to use the keys");
+                self.feed(Input::SpeechBusy);
             }
             HearEvent::Failed(e) => {
                 warn!(error = %e, "speech-to-text failed");

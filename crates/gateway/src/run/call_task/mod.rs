@@ -5,6 +5,7 @@ mod actions;
 mod inputs;
 mod legs;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use baton_agents::{Input as FloorInput, Released, Waiter};
 use baton_audio::Clip;
 use baton_call::{Call, Input, Leg, LineId, Setup, Ticket};
 use baton_intake::Flow;
-use baton_media::{MediaCommand, MediaLeg};
+use baton_media::{MediaCommand, MediaLeg, PlayId};
 use baton_sip::sdp::{self, Remote};
 use baton_sip::{LegId, ReferId, SipCommand};
 use baton_speech::Ear;
@@ -119,6 +120,8 @@ struct Task {
     answer: String,
     ear: Option<Ear>,
     lines: Lines,
+    /// What is being said to the caller: a speakerphone sends it back.
+    playing: HashMap<PlayId, Clip>,
     /// The caller's, never an agent's.
     mood: Frustration,
     /// Where the flow's answers to it begin.
@@ -201,6 +204,7 @@ impl Task {
             answer: String::new(),
             ear: None,
             lines: Lines::default(),
+            playing: HashMap::new(),
             mood: Frustration::new(Arc::clone(&shared.tone)),
             tone_steps,
             misunderstood: false,
