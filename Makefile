@@ -29,6 +29,8 @@ test-pure:      ## the pure rooms alone, in seconds
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
 	$(CARGO) bench -p baton-whole --bench voice
+	$(CARGO) bench -p baton-whole --bench spoken
+	$(CARGO) bench -p baton-meaning --bench turn
 	$(CARGO) bench -p baton-crm --bench outbox
 	$(CARGO) bench -p baton-media --bench relay
 	$(CARGO) bench -p baton-tone --bench tone

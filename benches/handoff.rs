@@ -1,5 +1,5 @@
 //! `make bench`: the latencies of the handoff and of the conversation, over real calls with real models on this machine. Prints
-//! a table and writes `target/bench/summary.json`. Calls come two at a time; the figures are the gateway's own, from the
+//! a table and adds to `target/bench/summary.json`. Calls come two at a time; the figures are the gateway's own, from the
 //! call records, which count from and to packets on the wire.
 
 use std::io::Write;
@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use baton_phone::drill::{self, DrillSpec};
-use serde_json::{Value, json};
-use support::{Gateway, agent, caller, root};
+use serde_json::json;
+use support::{Gateway, add_to_summary, agent, caller, root};
 
 /// Callers who end at an agent; each calls as often as `BATON_BENCH_ROUNDS` says, five times without it.
 const CALLERS: [&str; 4] = ["asks-for-person", "disputed-amount", "out-of-scope", "line-noise"];
@@ -63,8 +63,7 @@ fn main() -> Result<()> {
     }
     row("gateway.cpu_s_per_call", "s", vec![cpu], 0.5);
     row("gateway.resident_mib", "MiB", vec![resident_mib(gateway.pid())], 0.5);
-    std::fs::write(root().join("target/bench/summary.json"), serde_json::to_string_pretty(&Value::Object(summary))?)?;
-    Ok(())
+    add_to_summary(summary)
 }
 
 fn at(mut values: Vec<f64>, part: f64) -> f64 {

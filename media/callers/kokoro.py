@@ -1,5 +1,4 @@
-#!/usr/bin/env python3
-"""Speaks one English text with a Kokoro-82M voice: kokoro.py VOICE SPEED OUT.wav < text
+"""Speaks English texts with Kokoro-82M's voices.
 
 Needs a directory (KOKORO_DIR) with model.onnx, vocab.json and voices/NAME.bin; make.sh prepares it. Phonemes come from
 espeak-ng and are rewritten to the alphabet that the model was trained on.
@@ -8,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import wave
 from pathlib import Path
 
@@ -44,27 +42,28 @@ def phonemes(text: str, british: bool) -> str:
     return "".join(out)
 
 
-def main() -> None:
-    voice, speed, target = sys.argv[1], float(sys.argv[2]), sys.argv[3]
-    home = Path(os.environ["KOKORO_DIR"])
-    vocab = json.loads((home / "vocab.json").read_text(encoding="utf-8"))["vocab"]
-    spoken = phonemes(sys.stdin.read().strip(), british=voice.startswith("b"))
-    tokens = [vocab[c] for c in spoken if c in vocab]
-    style = numpy.fromfile(home / "voices" / f"{voice}.bin", dtype=numpy.float32).reshape(-1, 256)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(home / "model.onnx"), options, providers=["CPUExecutionProvider"])
-    audio = session.run(None, {
-        "tokens": numpy.array([[0, *tokens, 0]], dtype=numpy.int64),
-        "style": style[min(len(tokens), len(style)) - 1].reshape(1, 256),
-        "speed": numpy.array([speed], dtype=numpy.float32),
-    })[0].ravel()
-    with wave.open(target, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(RATE)
-        out.writeframes((numpy.clip(audio, -1, 1) * 32767).astype("<i2").tobytes())
+class Kokoro:
+    """The model, loaded once."""
 
+    def __init__(self) -> None:
+        self.home = Path(os.environ["KOKORO_DIR"])
+        self.vocab = json.loads((self.home / "vocab.json").read_text(encoding="utf-8"))["vocab"]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        model = str(self.home / "model.onnx")
+        self.session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-if __name__ == "__main__":
-    main()
+    def speak(self, voice: str, speed: float, text: str, target: Path) -> None:
+        spoken = phonemes(text.strip(), british=voice.startswith("b"))
+        tokens = [self.vocab[c] for c in spoken if c in self.vocab]
+        style = numpy.fromfile(self.home / "voices" / f"{voice}.bin", dtype=numpy.float32).reshape(-1, 256)
+        audio = self.session.run(None, {
+            "tokens": numpy.array([[0, *tokens, 0]], dtype=numpy.int64),
+            "style": style[min(len(tokens), len(style)) - 1].reshape(1, 256),
+            "speed": numpy.array([speed], dtype=numpy.float32),
+        })[0].ravel()
+        with wave.open(str(target), "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(RATE)
+            out.writeframes((numpy.clip(audio, -1, 1) * 32767).astype("<i2").tobytes())

@@ -3,6 +3,7 @@
 Called by make.sh. What is spoken, by which voice, how fast and over how much noise stands in the TOML files.
 """
 import array
+import functools
 import math
 import subprocess
 import sys
@@ -18,6 +19,13 @@ TRIM = ["silence", "1", "0.02", "0.4%", "reverse", "silence", "1", "0.02", "0.4%
 FINISH = ["pad", "0.08", "0.12", "gain", "-n", "-6"]
 
 
+@functools.cache
+def kokoro():
+    from kokoro import Kokoro  # needs packages that the other voices do not
+
+    return Kokoro()
+
+
 def run(*args: object, text: str | None = None) -> None:
     subprocess.run([str(a) for a in args], check=True, input=text, text=True, stdout=subprocess.DEVNULL)
 
@@ -29,7 +37,7 @@ def speak(voice: dict, text: str, target: Path) -> None:
     elif engine == "espeak-ng":
         run("espeak-ng", "-v", name, "-s", round(160 * speed), "-w", target, text)
     elif engine == "kokoro":
-        run(sys.executable, HERE / "kokoro.py", name, speed, target, text=text)
+        kokoro().speak(name, speed, text, target)
     else:
         raise SystemExit(f"unknown engine {engine}")
 
@@ -40,7 +48,7 @@ def telephone(voice: dict, text: str, target: Path) -> None:
         speak(voice, text, raw)
         # -R: the same dither, so the same bytes, on every run.
         run("sox", "-R", raw, "-b", 16, "-c", 1, "-r", 8000, target, *TRIM, *TELEPHONE, *FINISH)
-    print(f"{target.relative_to(HERE)}: {text}")
+    print(f"{target.name}: {text}")
 
 
 def rms(path: Path) -> float:
@@ -93,4 +101,5 @@ def main() -> None:
             agent(path)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,8 @@
 //! The whole-system bench: starts the real `baton` binary on its own ports and folders, speaks SIP and RTP to it through the
 //! test phone, and reads what it leaves behind. Knows nothing of the gateway's inside.
 
+pub mod spoken;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use baton_phone::script::{AgentScript, CallerScript};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The project's root.
 pub fn root() -> &'static Path {
@@ -22,6 +24,17 @@ pub fn dir(name: &str) -> Result<PathBuf> {
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir_all(&dir)?;
     Ok(dir)
+}
+
+/// Adds figures to `target/bench/summary.json`; those of other benches stay.
+pub fn add_to_summary(rows: Map<String, Value>) -> Result<()> {
+    let path = root().join("target/bench/summary.json");
+    let old = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let mut summary: Map<String, Value> = old.unwrap_or_default();
+    summary.extend(rows);
+    std::fs::create_dir_all(root().join("target/bench"))?;
+    std::fs::write(&path, serde_json::to_string_pretty(&summary)?)?;
+    Ok(())
 }
 
 /// The binary under test: what `BATON_BIN` names, else the one built in the same profile as this.

@@ -102,8 +102,8 @@ impl Keeper {
 impl Keeper {
     /// What the caller's voice and words told; it belongs to the words that follow.
     pub fn tone(&mut self, reading: &ToneReading) {
-        let ToneReading { score, peak, why } = reading.clone();
-        self.record.tone = Some(Tone { score, peak, why });
+        let ToneReading { score, peak, why, plain } = reading.clone();
+        self.record.tone = Some(Tone { score, peak, why, plain });
     }
 
     pub fn understood(&mut self, intake: &Intake) {

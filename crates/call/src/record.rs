@@ -94,8 +94,10 @@ pub struct Tone {
     pub score: f32,
     /// At its worst, 0 to 1.
     pub peak: f32,
-    /// Why, in words for a person.
+    /// Why, with figures.
     pub why: Vec<String>,
+    /// Why, in words for an agent.
+    pub plain: Vec<String>,
 }
 
 /// The CRM's person.

@@ -17,11 +17,11 @@ use crate::hubspot::{self, HubSpot};
 use crate::rt::RequestTracker;
 use crate::salesforce::{self, Salesforce};
 use crate::shopify::{self, Shopify};
-use crate::webhook::Webhook;
+use crate::webhook::{LEAST_SECRET, Webhook};
 use crate::zendesk::{self, Zendesk};
 use crate::{
     Capability, CaseView, CaseWrite, Crm, CrmError, Embedded, Lookup, Mapping, Numbering, Order, Person, PopRequest,
-    Receipt, ScreenPop, TwoSystems,
+    Receipt, Record, ScreenPop, TwoSystems,
 };
 
 impl CrmConfig {
@@ -111,7 +111,7 @@ fn hubspot(c: &HubSpotConfig, words: Words) -> Result<Arc<dyn Crm>, Fault> {
 
 fn salesforce(c: &SalesforceConfig, words: Words) -> Result<Arc<dyn Crm>, Fault> {
     let Words { mapping, numbering, settle } = words;
-    secure("salesforce.login_url", &c.login_url)?;
+    secure("crm.salesforce.login_url", &c.login_url)?;
     let key = rsa_key(&c.private_key)
         .map_err(|what| wrong("salesforce.private_key", &what, "use ${file:PATH} with the key in PEM"))?;
     let login = c.login_url.trim_end_matches('/');
@@ -154,7 +154,7 @@ fn rt(c: &RtConfig, words: Words) -> Result<Arc<dyn Crm>, Fault> {
 }
 
 fn webhook(c: &WebhookConfig, _words: Words) -> Result<Arc<dyn Crm>, Fault> {
-    if c.secret.expose_secret().len() < 16 {
+    if c.secret.expose_secret().len() < LEAST_SECRET {
         return Err(wrong("webhook.secret", "it is too short", "16 characters at least; openssl rand -hex 32"));
     }
     let (base, path) = split(&c.url);
@@ -163,7 +163,7 @@ fn webhook(c: &WebhookConfig, _words: Words) -> Result<Arc<dyn Crm>, Fault> {
 }
 
 /// An address's origin and path.
-fn split(url: &str) -> (&str, &str) {
+pub(crate) fn split(url: &str) -> (&str, &str) {
     let host = url.find("://").map_or(0, |at| at + 3);
     match url.get(host..).and_then(|rest| rest.find('/')) {
         Some(at) => url.split_at(host + at),
@@ -180,19 +180,20 @@ fn wrong(key: &str, what: &str, hint: &str) -> Fault {
 }
 
 /// Credentials go over TLS; to this machine itself they need not.
-fn secure(key: &str, url: &str) -> Result<(), Fault> {
+pub(crate) fn secure(key: &str, url: &str) -> Result<(), Fault> {
+    let fault = |what: &str, hint: &str| Fault { key: key.into(), what: what.into(), hint: hint.into() };
     let plain = url.starts_with("http://");
     if !plain && !url.starts_with("https://") {
-        return Err(wrong(key, "it is no address", "write it as https://…"));
+        return Err(fault("it is no address", "write it as https://…"));
     }
     if plain && !is_loopback(url) {
-        return Err(wrong(key, "the credentials would go in the clear", "use https"));
+        return Err(fault("the credentials would go in the clear", "use https"));
     }
     Ok(())
 }
 
 fn http(section: &str, url: &str, auth: Auth, rules: Rules) -> Result<Http, Fault> {
-    secure(&format!("{section}.url"), url)?;
+    secure(&format!("crm.{section}.url"), url)?;
     Http::new(url, auth, rules).map_err(|HttpError(what)| wrong(section, &what, "check the system's certificates"))
 }
 
@@ -218,6 +219,9 @@ impl Crm for Bounded {
     }
     async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError> {
         self.within(self.inner.order(number)).await
+    }
+    async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
+        self.within(self.inner.record(kind, number)).await
     }
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.inner.write(write).await

@@ -1,11 +1,11 @@
 //! The embedded system of record: Baton's own store, for who has no other.
 
 use async_trait::async_trait;
-use baton_store::{CaseChange, ContactRow, OrderRow, Store, StoreError};
+use baton_store::{CaseChange, ContactRow, OrderRow, RecordRow, Store, StoreError};
 
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, Record,
+    ScreenPop, Step,
 };
 
 /// The store as a system of record.
@@ -36,8 +36,9 @@ impl Embedded {
 
     async fn person(&self, contact: ContactRow) -> Result<Person, CrmError> {
         let orders = self.store.orders(&contact.id).await.map_err(unavailable)?.into_iter().map(order).collect();
-        let ContactRow { id, name, email, phones, flags } = contact;
-        Ok(Person { id, name, email, phones, flags, orders, ..Person::default() })
+        let records = self.store.records(&contact.id).await.map_err(unavailable)?.into_iter().map(record).collect();
+        let ContactRow { id, name, email, phones, flags, attributes, authorised } = contact;
+        Ok(Person { id, name, email, phones, flags, orders, attributes, authorised, records, ..Person::default() })
     }
 
     async fn apply(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
@@ -98,6 +99,12 @@ impl Crm for Embedded {
         Ok(Some((order(found), self.person(holder).await?)))
     }
 
+    async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
+        let Some(found) = self.store.record(&kind, &number).await.map_err(unavailable)? else { return Ok(None) };
+        let Some(holder) = self.store.contact(&found.contact_id).await.map_err(unavailable)? else { return Ok(None) };
+        Ok(Some((record(found), self.person(holder).await?)))
+    }
+
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.apply(write).await
     }
@@ -136,6 +143,11 @@ fn record_id(case_id: i64) -> String {
 fn order(row: OrderRow) -> Order {
     let OrderRow { number, item, status, amount_cents, currency, ordered_on, eta, note, .. } = row;
     Order { number, item, status, amount_cents, currency, ordered_on, eta, note }
+}
+
+fn record(row: RecordRow) -> Record {
+    let RecordRow { kind, number, status, what, due, .. } = row;
+    Record { kind, number, status, what, due }
 }
 
 fn unavailable(error: StoreError) -> CrmError {

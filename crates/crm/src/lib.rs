@@ -12,6 +12,7 @@ pub mod conformance;
 mod connect;
 mod embedded;
 mod gorgias;
+mod hook;
 mod http;
 mod hubspot;
 mod mapping;
@@ -31,10 +32,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use embedded::Embedded;
+pub use hook::{Hook, HookAnswer, HookCall, HookConfig, JsonService};
 pub use mapping::{Known, Mapping};
 pub use model::{
     Capability, CapabilityState, CaseView, CaseWrite, CrmError, Hint, Lookup, Order, Person, PopRequest, Receipt,
-    ScreenPop, Step, Ticket,
+    Record, ScreenPop, Step, Ticket,
 };
 pub use numbering::Numbering;
 pub use outbox::{Delivery, DeliveryEvent, Outbox, Policy};
@@ -57,6 +59,11 @@ pub trait Crm: Send + Sync {
 
     /// The order of that number, and whose it is. Case, dashes and spaces in the number do not matter.
     async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError>;
+
+    /// The record of that kind (`ticket`, `claim`) and number, and whose it is.
+    async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
+        Err(CrmError::Refused(format!("{} looks up no {kind} by its number ({number})", self.name())))
+    }
 
     /// One write of a call's case; what it does is said by its [`Step`].
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError>;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Why a system of record did not do as asked.
@@ -73,6 +74,49 @@ pub struct Person {
     pub orders: Vec<Order>,
     /// What is open with the help desk, newest first.
     pub tickets: Vec<Ticket>,
+    /// What else the system says of them, by name (`tier` is `gold`): for a flow's rules and for checking what a caller says.
+    pub attributes: BTreeMap<String, String>,
+    /// Full names of those who may act for them.
+    pub authorised: Vec<String>,
+    /// What else is on their record and may be told: appointments, claims, tickets that have a word for where they stand.
+    pub records: Vec<Record>,
+}
+
+impl Person {
+    /// All of a kind that is on record; the help desk's tickets are of the kind `ticket`.
+    pub fn all_records(&self) -> Vec<Record> {
+        let ticket = |t: &Ticket| Record {
+            kind: "ticket".into(),
+            number: t.id.clone(),
+            status: t.status.clone(),
+            what: t.subject.clone(),
+            due: None,
+        };
+        self.records.iter().cloned().chain(self.tickets.iter().map(ticket)).collect()
+    }
+
+    /// The attributes, with `standing`, and each flag as an attribute that is `yes`.
+    pub fn all_attributes(&self) -> BTreeMap<String, String> {
+        let mut all: BTreeMap<String, String> = self.flags.iter().map(|f| (f.to_lowercase(), "yes".into())).collect();
+        all.extend(self.standing.clone().map(|standing| ("standing".into(), standing)));
+        all.extend(self.attributes.clone());
+        all
+    }
+}
+
+/// Something on a person's record that has a state: an appointment, a claim, a ticket.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Record {
+    /// What it is, as a flow's `record` names it.
+    pub kind: String,
+    /// As the business writes it; empty if it has none.
+    pub number: String,
+    /// To be read out after "is": `being repaired`.
+    pub status: String,
+    /// What it is about; may be empty.
+    pub what: String,
+    /// When it is or is expected: an ISO date, or words.
+    pub due: Option<String>,
 }
 
 /// Something open with the help desk.

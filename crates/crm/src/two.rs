@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tracing::warn;
 
-use crate::{Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Order, Person, PopRequest, Receipt, ScreenPop};
+use crate::{
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Order, Person, PopRequest, Receipt, Record, ScreenPop,
+};
 
 /// Cases in one system, orders from another.
 pub struct TwoSystems {
@@ -101,6 +103,10 @@ impl Crm for TwoSystems {
     async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError> {
         let Some((order, holder)) = self.orders.order(number).await? else { return Ok(None) };
         Ok(Some((order, self.known(holder).await?)))
+    }
+
+    async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
+        self.cases.record(kind, number).await
     }
 
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {

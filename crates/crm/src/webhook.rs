@@ -14,8 +14,12 @@ use serde_json::{Value, json};
 use crate::http::{Http, Request};
 use crate::mapping::{rows, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Order, Person, PopRequest, Receipt, ScreenPop, Ticket,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Order, Person, PopRequest, Receipt, Record, ScreenPop,
+    Ticket,
 };
+
+/// Characters of a secret, at least.
+pub(crate) const LEAST_SECRET: usize = 16;
 
 /// The connector.
 pub struct Webhook {
@@ -26,7 +30,7 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    async fn ask(&self, kind: &str, key: Option<&str>, data: Value) -> Result<Option<Value>, CrmError> {
+    pub(crate) async fn ask(&self, kind: &str, key: Option<&str>, data: Value) -> Result<Option<Value>, CrmError> {
         let body = json!({"type": kind, "data": data}).to_string();
         let at = Timestamp::now().as_second().to_string();
         let signature = sign(self.secret.expose_secret(), &at, &body);
@@ -86,6 +90,12 @@ impl Crm for Webhook {
         Ok(answer["order"].is_object().then(|| (order(&answer["order"]), person(&answer["person"]))))
     }
 
+    async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
+        let asked = json!({"kind": kind, "number": number});
+        let answer = self.ask("record.find", None, asked).await?.unwrap_or_default();
+        Ok(answer["record"].is_object().then(|| (record(&answer["record"]), person(&answer["person"]))))
+    }
+
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         let data = serde_json::to_value(write).map_err(|e| CrmError::Refused(e.to_string()))?;
         let kind = format!("case.{}", write.step.name());
@@ -141,6 +151,24 @@ fn person(value: &Value) -> Person {
                 status: text(&ticket["status"]).unwrap_or_default(),
             })
             .collect(),
+        attributes: value["attributes"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name.clone(), text(value)?)))
+            .collect(),
+        authorised: rows(value, "authorised").iter().filter_map(text).collect(),
+        records: rows(value, "records").iter().map(record).collect(),
+    }
+}
+
+fn record(value: &Value) -> Record {
+    Record {
+        kind: text(&value["kind"]).unwrap_or_default(),
+        number: text(&value["number"]).unwrap_or_default(),
+        status: text(&value["status"]).unwrap_or_default(),
+        what: text(&value["what"]).unwrap_or_default(),
+        due: text(&value["due"]),
     }
 }
 

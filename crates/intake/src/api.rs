@@ -69,8 +69,11 @@ pub struct ToneReading {
     pub score: f32,
     /// The highest score of the call so far.
     pub peak: f32,
-    /// Why, in words for a person (`6 dB louder than at the start`).
+    /// Why, with figures, for the record (`6 dB louder than at the start`).
     pub why: Vec<String>,
+    /// Why, without figures, for the agent (`speaks much louder than at the start`).
+    #[serde(default)]
+    pub plain: Vec<String>,
 }
 
 /// One order, as far as it may be told on the phone.

@@ -2,9 +2,7 @@
 //! the value is read out of those words here. What it quotes must stand in the transcript, so it cannot make a value up; a
 //! summary of its is used only if every name, number and address in it was said or is on record.
 //!
-//! Pure: the question is made here and the answer judged here. Asking, and the time-out, are outside ([`LanguageModel`]).
-
-use std::time::Duration;
+//! Pure: the question is made here and the answer judged here. Asking, and the time-out, are outside.
 
 use serde::Deserialize;
 
@@ -16,23 +14,6 @@ use crate::understand::words::{normal, words};
 
 /// Of a summary.
 const MOST_WORDS: usize = 80;
-
-/// A model behind an OpenAI-compatible interface, local or not.
-pub trait LanguageModel: Send + Sync {
-    /// Sends `question` and gives back the text of the first choice. Must end within `timeout`; late is as good as never.
-    fn answer(&self, question: &Question, timeout: Duration) -> Result<String, AskError>;
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AskError {
-    /// It took too long.
-    #[error("the language model did not answer in time")]
-    Late,
-    /// It could not be asked, or failed.
-    #[error("the language model failed: {0}")]
-    Failed(String),
-}
 
 /// What a model is asked: the two messages of a chat, and the JSON schema for its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,12 +66,14 @@ const SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"required"
 "slot":{"type":"string"},"quote":{"type":"string"}}}},"summary":{"type":["string","null"]}}}"#;
 
 impl Intake {
-    /// What a model may be asked now: the slots that are still empty, and what the caller said. `None` when nothing was said
-    /// or nothing is missing.
+    /// What a model may be asked now: the slots that are still empty, and what the caller said. `None` when nothing was said.
     pub fn question(&self) -> Option<Question> {
-        let missing: Vec<String> = self.empty_slots().map(|(name, label)| format!("- {name}: {label}")).collect();
-        if missing.is_empty() || self.caller_said().is_empty() {
+        if self.caller_said().is_empty() {
             return None;
+        }
+        let mut missing: Vec<String> = self.empty_slots().map(|(name, label)| format!("- {name}: {label}")).collect();
+        if missing.is_empty() {
+            missing.push("(none)".into());
         }
         let system = "You read what a caller said on the phone. For each slot listed, quote the caller's exact words that \
                       give its value, copied letter by letter; leave a slot out if they did not say it. Then summarise the \
@@ -120,6 +103,9 @@ impl Intake {
         }
         self.match_number();
         taken.summary = answer.summary.filter(|s| self.is_all_known(s));
+        if let Some(summary) = &taken.summary {
+            self.in_short(summary.trim().to_owned());
+        }
         Ok(taken)
     }
 

@@ -26,6 +26,8 @@ pub struct Facts<'a> {
     pub today: Option<Day>,
     /// How the caller sounded, in words.
     pub mood: Vec<String>,
+    /// The call in a language model's words.
+    pub in_short: Option<&'a str>,
 }
 
 /// The spoken briefing.
@@ -85,6 +87,9 @@ pub fn summary(facts: &Facts<'_>, trigger: Option<TriggerName>) -> String {
     }
     if let Some(trigger) = trigger {
         out.push(format!("To a person: {}", why(facts, trigger)));
+    }
+    if let Some(short) = facts.in_short {
+        out.push(format!("In short: {short}"));
     }
     out.join(" ")
 }

@@ -128,6 +128,11 @@ impl Flow {
         [self.tone.soften, self.tone.offer, self.tone.transfer]
     }
 
+    /// Whether how callers sound and complain is weighed at all.
+    pub fn weighs_tone(&self) -> bool {
+        self.tone.enabled
+    }
+
     /// The firm's name.
     pub fn company(&self) -> &str {
         &self.company

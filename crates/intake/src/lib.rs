@@ -25,7 +25,7 @@ pub use api::{
     Action, ActionResult, Attempt, Briefing, BriefingNotes, CallerId, ContactView, Expected, Next, OrderView,
     RecordView, Reply, ToneReading, TriggerName,
 };
-pub use assist::{AnswerError, AskError, LanguageModel, Question, Taken};
+pub use assist::{AnswerError, Question, Taken};
 pub use compile::{ConfigError, compile};
 pub use flow::{Flow, IfLate, Line, TransferRules};
 pub use form::{Form, SlotValue, Source};

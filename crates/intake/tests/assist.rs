@@ -33,6 +33,11 @@ fn takes_what_was_said_in_the_callers_words() {
         .unwrap();
     assert_eq!(taken.slots, ["amount"]);
     assert!(taken.summary.is_some());
+    assert!(
+        intake.summary(None).ends_with("In short: A truck did damage for nine hundred."),
+        "{}",
+        intake.summary(None)
+    );
     assert_eq!(intake.form().text("amount"), Some("$900"));
     assert!(!intake.form().slots()["amount"].confirmed);
 }

@@ -222,7 +222,7 @@ proptest! {
         intake.set_today(baton_intake::Day::new(2026, 11, 24).unwrap());
         let mut reply = intake.begin();
         for line in lines {
-            intake.tone(baton_intake::ToneReading { score: tone, peak: tone, why: vec!["louder".into()] });
+            intake.tone(baton_intake::ToneReading { score: tone, peak: tone, ..Default::default() });
             reply = match line.strip_prefix('#') {
                 Some(keys) => intake.digits(keys),
                 None => intake.heard(&line, 0.8),

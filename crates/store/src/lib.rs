@@ -39,7 +39,7 @@ pub use calls::CallRow;
 pub use cases::{CaseChange, CaseRow, CaseStamp, NoteRow};
 pub use error::StoreError;
 pub use outbox::{OutboxRow, OutboxState};
-pub use people::{ContactRow, OrderRow};
+pub use people::{ContactRow, OrderRow, RecordRow};
 pub use privacy::{Forgotten, Subject};
 pub use registrations::Registration;
 pub use seed::{Seed, SeedError};

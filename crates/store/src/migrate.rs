@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0002_people_of_the_house.sql"),
     include_str!("../migrations/0003_locations.sql"),
     include_str!("../migrations/0004_promised_calls.sql"),
+    include_str!("../migrations/0005_records.sql"),
 ];
 
 /// Brings the schema to the latest version.

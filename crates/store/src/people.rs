@@ -1,5 +1,7 @@
 //! Contacts and their orders, as the embedded system of record keeps them. Reading only: they come in by [`crate::Seed`].
 
+use std::collections::BTreeMap;
+
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -19,6 +21,27 @@ pub struct ContactRow {
     pub phones: Vec<String>,
     /// Free marks, such as `vip`.
     pub flags: Vec<String>,
+    /// What else is known of them, by name: `tier` is `gold`.
+    pub attributes: BTreeMap<String, String>,
+    /// Full names of those who may act for them.
+    pub authorised: Vec<String>,
+}
+
+/// Something on a person's record beside orders: a ticket, an appointment, a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// What it is: `ticket`, `appointment`.
+    pub kind: String,
+    /// As the business writes it; empty if it has none.
+    pub number: String,
+    /// Whose it is.
+    pub contact_id: String,
+    /// Where it stands, to be read out after "is".
+    pub status: String,
+    /// What it is about; may be empty.
+    pub what: String,
+    /// When it is or is expected: a date, or words.
+    pub due: Option<String>,
 }
 
 /// Something a person ordered.
@@ -83,6 +106,26 @@ impl Store {
         self.order_rows("SELECT * FROM orders WHERE contact_id = ? ORDER BY ordered_on DESC, number", contact_id).await
     }
 
+    /// What else is on a contact's record, in the order it was listed.
+    pub async fn records(&self, contact_id: &str) -> Result<Vec<RecordRow>, StoreError> {
+        self.record_rows("SELECT * FROM records WHERE contact_id = ? ORDER BY id", &[contact_id]).await
+    }
+
+    /// The record of that kind and number, whatever case, dashes and spaces.
+    pub async fn record(&self, kind: &str, number: &str) -> Result<Option<RecordRow>, StoreError> {
+        let key = order_key(number);
+        if key.is_empty() {
+            return Ok(None);
+        }
+        Ok(self.record_rows("SELECT * FROM records WHERE kind = ? AND number_key = ?", &[kind, &key]).await?.pop())
+    }
+
+    async fn record_rows(&self, query: &'static str, arguments: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
+        let query = arguments.iter().fold(sqlx::query(query), |query, argument| query.bind(*argument));
+        let rows = query.fetch_all(&self.0.reads).await;
+        rows.and_then(|rows| rows.iter().map(read_record).collect()).map_err(|e| self.fault(&e))
+    }
+
     async fn contacts(&self, query: &'static str, argument: &str) -> Result<Vec<ContactRow>, StoreError> {
         let fault = |e: sqlx::Error| self.fault(&e);
         let rows = sqlx::query(query).bind(argument).fetch_all(&self.0.reads).await.map_err(fault)?;
@@ -95,12 +138,16 @@ impl Store {
                 .await
                 .map_err(fault)?;
             let flags: String = row.try_get("flags").map_err(fault)?;
+            let attributes: String = row.try_get("attributes").map_err(fault)?;
+            let authorised: String = row.try_get("authorised").map_err(fault)?;
             contacts.push(ContactRow {
                 id,
                 name: row.try_get("name").map_err(fault)?,
                 email: row.try_get("email").map_err(fault)?,
                 phones,
                 flags: serde_json::from_str(&flags).unwrap_or_default(),
+                attributes: serde_json::from_str(&attributes).unwrap_or_default(),
+                authorised: serde_json::from_str(&authorised).unwrap_or_default(),
             });
         }
         Ok(contacts)
@@ -110,6 +157,17 @@ impl Store {
         let rows = sqlx::query(query).bind(argument).fetch_all(&self.0.reads).await;
         rows.and_then(|rows| rows.iter().map(read_order).collect()).map_err(|e| self.fault(&e))
     }
+}
+
+fn read_record(row: &SqliteRow) -> sqlx::Result<RecordRow> {
+    Ok(RecordRow {
+        kind: row.try_get("kind")?,
+        number: row.try_get("number")?,
+        contact_id: row.try_get("contact_id")?,
+        status: row.try_get("status")?,
+        what: row.try_get("what")?,
+        due: row.try_get("due")?,
+    })
 }
 
 fn read_order(row: &SqliteRow) -> sqlx::Result<OrderRow> {

@@ -1,8 +1,8 @@
-//! Contacts and orders to start with, from a TOML file. The file is the master of what it lists: seeding again brings
-//! the store to it, and leaves alone what it does not list. Everything is checked on reading: a seed that was read can be
+//! Contacts, orders and other records to start with, from a TOML file. The file is the master of what it lists: seeding again
+//! brings the store to it, and leaves alone what it does not list; a listed contact has the records that are listed. Everything is checked on reading: a seed that was read can be
 //! stored.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use jiff::civil::Date;
@@ -17,6 +17,7 @@ use crate::{Store, StoreError};
 pub struct Seed {
     contacts: Vec<Contact>,
     orders: Vec<Order>,
+    records: Vec<Record>,
 }
 
 /// Why a seed cannot be read. The file's name is for the caller to add.
@@ -51,6 +52,7 @@ impl Seed {
         let raw: raw::File = toml::from_str(text)?;
         let contacts = raw.contact.into_iter().map(check_contact).collect::<Result<Vec<_>, _>>()?;
         let orders = raw.order.into_iter().map(check_order).collect::<Result<Vec<_>, _>>()?;
+        let records = raw.record.into_iter().map(check_record).collect::<Result<Vec<_>, _>>()?;
         let keys = orders.iter().map(|o| ("order number", o.key.as_str(), &o.number));
         let mut seen = HashMap::new();
         for (kind, key, written) in contacts.iter().map(|c| ("contact id", c.id.as_str(), &c.id)).chain(keys) {
@@ -63,7 +65,12 @@ impl Seed {
             let what = format!("no contact has the id {:?}", order.contact);
             return Err(value(format!("order {:?}", order.number), what, "list its contact in the same file"));
         }
-        Ok(Self { contacts, orders })
+        if let Some(record) = records.iter().find(|r| !contacts.iter().any(|c| c.id == r.contact)) {
+            let what = format!("no contact has the id {:?}", record.contact);
+            let place = format!("record {:?} {:?}", record.kind, record.number);
+            return Err(value(place, what, "list its contact in the same file"));
+        }
+        Ok(Self { contacts, orders, records })
     }
 
     /// How many contacts it lists.
@@ -85,18 +92,27 @@ impl Store {
         let mut tx = self.begin().await?;
         for contact in &seed.contacts {
             sqlx::query(
-                "INSERT INTO contacts (id, name, name_key, email, flags) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (id) DO UPDATE SET name = ?2, name_key = ?3, email = ?4, flags = ?5",
+                "INSERT INTO contacts (id, name, name_key, email, flags, attributes, authorised)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+                 ON CONFLICT (id) DO UPDATE SET name = ?2, name_key = ?3, email = ?4, flags = ?5,
+                   attributes = ?6, authorised = ?7",
             )
             .bind(&contact.id)
             .bind(&contact.name)
             .bind(name_key(&contact.name))
             .bind(&contact.email)
             .bind(serde_json::Value::from(contact.flags.clone()).to_string())
+            .bind(serde_json::json!(contact.attributes).to_string())
+            .bind(serde_json::Value::from(contact.authorised.clone()).to_string())
             .execute(&mut *tx)
             .await
             .map_err(fault)?;
             sqlx::query("DELETE FROM contact_phones WHERE contact_id = ?")
+                .bind(&contact.id)
+                .execute(&mut *tx)
+                .await
+                .map_err(fault)?;
+            sqlx::query("DELETE FROM records WHERE contact_id = ?")
                 .bind(&contact.id)
                 .execute(&mut *tx)
                 .await
@@ -132,6 +148,22 @@ impl Store {
             .await
             .map_err(fault)?;
         }
+        for record in &seed.records {
+            sqlx::query(
+                "INSERT INTO records (kind, number, number_key, contact_id, status, what, due)
+                 VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(&record.kind)
+            .bind(&record.number)
+            .bind(order_key(&record.number))
+            .bind(&record.contact)
+            .bind(&record.status)
+            .bind(&record.what)
+            .bind(record.due.as_ref().map(|due| Day::parse(due).map_or_else(|| due.clone(), |day| day.on(today))))
+            .execute(&mut *tx)
+            .await
+            .map_err(fault)?;
+        }
         tx.commit().await.map_err(fault)
     }
 }
@@ -143,6 +175,19 @@ struct Contact {
     email: Option<String>,
     phones: Vec<String>,
     flags: Vec<String>,
+    attributes: BTreeMap<String, String>,
+    authorised: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Record {
+    kind: String,
+    number: String,
+    contact: String,
+    status: String,
+    what: String,
+    /// A day, which may be counted from the day of seeding, or words.
+    due: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -209,7 +254,17 @@ fn check_contact(raw: raw::Contact) -> Result<Contact, SeedError> {
         })
     };
     let phones = raw.phones.iter().map(phone).collect::<Result<_, _>>()?;
-    Ok(Contact { id: raw.id, name: raw.name, email: raw.email, phones, flags: raw.flags })
+    let raw::Contact { id, name, email, flags, attributes, authorised, .. } = raw;
+    Ok(Contact { id, name, email, phones, flags, attributes, authorised })
+}
+
+fn check_record(raw: raw::Record) -> Result<Record, SeedError> {
+    let raw::Record { kind, number, contact, status, what, due } = raw;
+    if kind.trim().is_empty() || status.trim().is_empty() {
+        let hint = "kind is what a flow looks up (\"ticket\"), status is read out after \"is\"";
+        return Err(value(format!("record {number:?}"), "kind or status is empty", hint));
+    }
+    Ok(Record { kind, number, contact, status, what, due })
 }
 
 fn check_order(raw: raw::Order) -> Result<Order, SeedError> {
@@ -255,7 +310,7 @@ fn value(place: impl Into<String> + Clone, what: impl Into<String>, hint: &'stat
 mod raw {
     //! The file's own shape.
 
-    use super::Deserialize;
+    use super::{BTreeMap, Deserialize};
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -264,6 +319,8 @@ mod raw {
         pub contact: Vec<Contact>,
         #[serde(default)]
         pub order: Vec<Order>,
+        #[serde(default)]
+        pub record: Vec<Record>,
     }
 
     #[derive(Deserialize)]
@@ -276,6 +333,24 @@ mod raw {
         pub phones: Vec<String>,
         #[serde(default)]
         pub flags: Vec<String>,
+        #[serde(default)]
+        pub attributes: BTreeMap<String, String>,
+        #[serde(default)]
+        pub authorised: Vec<String>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Record {
+        pub kind: String,
+        #[serde(default)]
+        pub number: String,
+        /// A contact's id.
+        pub contact: String,
+        pub status: String,
+        #[serde(default)]
+        pub what: String,
+        pub due: Option<String>,
     }
 
     #[derive(Deserialize)]

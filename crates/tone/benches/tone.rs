@@ -1,5 +1,6 @@
 //! What tone costs a call: processor time of this thread for features and score, over the length of what was said. The worst case,
-//! a caller who never pauses; a real one is silent for half the call and more. Prints it and writes `target/bench/tone.json`.
+//! a caller who never pauses; a real one is silent for half the call and more. Prints it and adds it to
+//! `target/bench/summary.json`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let dir = root.join("target/bench");
     std::fs::create_dir_all(&dir)?;
-    std::fs::write(dir.join("tone.json"), serde_json::to_string_pretty(&summary)?)?;
+    let path = dir.join("summary.json");
+    let known = std::fs::read_to_string(&path).ok().and_then(|text| serde_json::from_str(&text).ok());
+    let mut all: serde_json::Map<String, serde_json::Value> = known.unwrap_or_default();
+    all.extend(summary);
+    std::fs::write(path, serde_json::to_string_pretty(&all)?)?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use baton_intake::{Action as IntakeAction, Day, Expected, Flow, Intake};
+use baton_intake::{Action as IntakeAction, AnswerError, Day, Expected, Flow, Intake, Question, Taken};
 use jiff::Timestamp;
 
 use crate::api::{Action, HangUpCause, Input, LineId, Offered, Setup};
@@ -173,6 +173,31 @@ impl Call {
         self.timers.next()
     }
 
+    /// What a language model may be asked about what was said. `None`: nothing was said, or the call is ending.
+    pub fn question(&self) -> Option<Question> {
+        let ending = matches!(self.phase, Phase::Leaving | Phase::Closing | Phase::Ended);
+        if ending { None } else { self.intake.question() }
+    }
+
+    /// What a language model answered. Only what the caller said or the record holds is taken from it.
+    ///
+    /// # Errors
+    /// It is not the answer that was asked for; nothing is taken.
+    pub fn advised(&mut self, answer: &str) -> Result<Taken, AnswerError> {
+        if matches!(self.phase, Phase::Closing | Phase::Ended) {
+            return Ok(Taken::default());
+        }
+        let taken = self.intake.answered(answer)?;
+        self.keeper.understood(&self.intake);
+        self.save();
+        Ok(taken)
+    }
+
+    /// An upset caller was offered a person and has not said yes or no yet.
+    pub fn offers_person(&self) -> bool {
+        self.is_talking() && self.intake.offers_person()
+    }
+
     /// What the call will leave behind, as it stands now.
     pub fn record(&self) -> &CallRecord {
         self.keeper.record()
@@ -315,7 +340,7 @@ impl Call {
     }
 
     /// The assistant has the caller and may be answered.
-    fn is_talking(&self) -> bool {
+    pub fn is_talking(&self) -> bool {
         matches!(self.phase, Phase::Conversing | Phase::GivenBack)
     }
 

@@ -1,6 +1,7 @@
 //! The config, read raw and then compiled into types that cannot be wrong: every reference is resolved, every number in
 //! its range. Each fault is told with file, line and what to do; nothing is started on a faulty config.
 
+mod language;
 mod locate;
 pub mod raw;
 mod remote;
@@ -17,10 +18,11 @@ use std::time::Duration;
 
 use baton_agents::{AgentPlan, Hours, Plan, QueuePlan};
 use baton_call::Rules;
-use baton_crm::Known;
 use baton_crm::config::CrmConfig;
+use baton_crm::{Hook, HookConfig, Known};
 use baton_intake::Flow;
 
+pub use self::language::Language;
 use self::locate::Lines;
 pub use self::raw::{Codec, SttEngine};
 pub use self::remote::RemoteEngine;
@@ -53,6 +55,10 @@ pub struct Config {
     pub rules: Rules,
     /// How a caller's mood is weighed.
     pub tone: baton_tone::Config,
+    /// What flows may call for a caller, by name.
+    pub hooks: BTreeMap<String, HookConfig>,
+    /// The language model, if there is one.
+    pub language: Option<Language>,
     /// Called number → flow.
     pub dids: BTreeMap<String, Arc<Flow>>,
 }
@@ -201,9 +207,12 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    fn compile(mut self, raw: raw::Raw) -> Result<Config, Faults> {
+    fn compile(mut self, mut raw: raw::Raw) -> Result<Config, Faults> {
         let floor = self.floor(&raw);
         let words = Words::of(&raw);
+        self.hooks(&raw);
+        self.language(raw.language.as_ref());
+        disclose(&raw.tone, &mut raw.flow);
         let extensions = self.extensions(raw.extension);
         let queue_names: Vec<String> = floor.queues.iter().map(|q| q.name.clone()).collect();
         let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
@@ -275,6 +284,8 @@ impl Compiler<'_> {
             floor,
             rules,
             tone: raw.tone,
+            hooks: raw.webhook,
+            language: raw.language,
             dids,
         })
     }
@@ -465,6 +476,33 @@ impl Compiler<'_> {
         }
     }
 
+    fn hooks(&mut self, raw: &raw::Raw) {
+        for (name, hook) in &raw.webhook {
+            if let Err(fault) = Hook::new(name, hook) {
+                let path: Vec<&str> = fault.key.split('.').collect();
+                self.fault(&path, format!("{}: {}", fault.key, fault.what), fault.hint);
+            }
+        }
+        for (flow, intents) in raw.flow.iter().map(|(name, flow)| (name, &flow.intent)) {
+            for (i, intent) in intents.iter().enumerate() {
+                if let Some(name) = intent.webhook.as_ref().filter(|name| !raw.webhook.contains_key(*name)) {
+                    let at = ["flow", flow, "intent", &i.to_string(), "webhook"];
+                    let hint = format!("add [webhook.{name}] with url and secret, or correct the name");
+                    let message = format!("intent `{}` calls web hook `{name}`, which is not defined", intent.name);
+                    self.fault(&at, message, hint);
+                }
+            }
+        }
+    }
+
+    fn language(&mut self, language: Option<&Language>) {
+        let Some(language) = language else { return };
+        if let Err(fault) = language.connect() {
+            let path: Vec<&str> = fault.key.split('.').collect();
+            self.fault(&path, format!("{}: {}", fault.key, fault.what), fault.hint);
+        }
+    }
+
     fn path(&self, path: PathBuf) -> PathBuf {
         if path.is_absolute() { path } else { self.base.join(path) }
     }
@@ -472,5 +510,15 @@ impl Compiler<'_> {
     fn fault<S: AsRef<str>>(&mut self, path: &[S], message: impl Into<String>, hint: impl Into<String>) {
         let line = self.lines.of(path);
         self.faults.push(Fault { file: self.name.into(), line, message: message.into(), hint: hint.into() });
+    }
+}
+
+/// Where the voice is weighed every caller is told so, right after the greeting.
+fn disclose(tone: &baton_tone::Config, flows: &mut BTreeMap<String, baton_intake::raw::Flow>) {
+    let told = tone.disclosure.trim();
+    for flow in flows.values_mut().filter(|flow| tone.voice && flow.tone.enabled && !told.is_empty()) {
+        if !flow.greeting.contains(told) {
+            flow.greeting = format!("{} {told}", flow.greeting.trim_end());
+        }
     }
 }

@@ -39,6 +39,9 @@ pub struct Raw {
     #[serde(default = "words_alone")]
     pub tone: baton_tone::Config,
     #[serde(default)]
+    pub webhook: BTreeMap<String, baton_crm::HookConfig>,
+    pub language: Option<super::Language>,
+    #[serde(default)]
     pub did: Vec<Did>,
     #[serde(default)]
     pub flow: BTreeMap<String, intake::Flow>,
@@ -48,7 +51,7 @@ pub struct Raw {
     pub briefing: BTreeMap<String, intake::Briefing>,
 }
 
-/// Without `[tone]` no voice is measured: callers are to be told of that, and only the flow's author can.
+/// Without `[tone]` no voice is measured: callers would have to be told of that.
 fn words_alone() -> baton_tone::Config {
     baton_tone::Config { voice: false, ..baton_tone::Config::default() }
 }

@@ -7,6 +7,7 @@ mod http;
 mod journal;
 mod lines;
 mod locations;
+mod means;
 mod metrics;
 mod records;
 #[cfg_attr(not(feature = "native-speech"), allow(dead_code, reason = "without engines here, nothing asks elsewhere"))]
@@ -38,6 +39,7 @@ use tracing::{info, warn};
 use crate::cli::{refuse, say};
 use crate::config::{Config, Secret};
 use call_task::Arrival;
+use means::Means;
 use shared::{CallEvent, Shared};
 
 /// How long the outbox may take at the end.
@@ -99,6 +101,7 @@ struct Gateway {
     shared: Arc<Shared>,
     sip_events: mpsc::Receiver<SipEvent>,
     meaning: Option<Arc<dyn Embedder>>,
+    means: Arc<Means>,
     keeper: locations::Keeper,
     callbacks: mpsc::Receiver<desk::CallBack>,
     draining: Arc<AtomicBool>,
@@ -133,6 +136,7 @@ impl Gateway {
         let passwords = secrets::passwords(&config)?;
 
         let crm = config.crm.connect(&store).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
+        let means = Means::new(&config).map_err(|fault| StartError::Crm(fault.key, fault.what, fault.hint))?;
         let write_timeout = Duration::from_millis(config.crm.timeout_ms);
         let outbox = Outbox::start(store.clone(), Arc::clone(&crm), write_timeout).await?;
         for call_id in cut {
@@ -172,7 +176,6 @@ impl Gateway {
             hold_music,
             ringback: ringback(),
             rules: Arc::new(config.rules.clone()),
-            tone: Arc::new(config.tone.clone()),
             extensions: config.extensions.iter().map(|e| e.number.clone()).collect(),
             trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
             codecs: config.media.codecs.clone(),
@@ -201,7 +204,8 @@ impl Gateway {
         }
         say(&banner(&config, &passwords));
         let keeper = locations::keeper(shared.store.clone());
-        Ok(Self { config, shared, sip_events, meaning, keeper, callbacks, draining, drain_asked })
+        let means = Arc::new(means);
+        Ok(Self { config, shared, sip_events, meaning, means, keeper, callbacks, draining, drain_asked })
     }
 
     /// Brings SIP's events to their calls, until the end: the first SIGTERM (or SIGINT) drains, the second ends.
@@ -251,11 +255,15 @@ impl Gateway {
         }
     }
 
-    /// Reads the flows, triggers, briefings and TLS files again; live calls keep the ones they began with. A config with faults changes
-    /// nothing. What else is in the file takes a restart.
+    /// Reads the flows, triggers, briefings, `[tone]`, `[webhook]`, `[language]` and TLS files again; live calls keep what they began
+    /// with. A config with faults changes nothing. What else is in the file takes a restart.
     fn reload(&mut self, file: Option<&Path>) {
         match crate::config::load(file) {
             Ok(new) => {
+                match Means::new(&new) {
+                    Ok(means) => self.means = Arc::new(means),
+                    Err(fault) => return warn!(key = fault.key, what = fault.what, "the config in use stays"),
+                }
                 learn(&new, self.meaning.as_ref());
                 if let Err(e) = self.shared.sip.reload_tls() {
                     warn!(error = %e, "the certificate in use stays");
@@ -282,7 +290,7 @@ impl Gateway {
     fn call_back(&self, callback: desk::CallBack) {
         let flow = self.config.dids.values().find(|flow| flow.name() == callback.ticket.flow);
         match flow.or_else(|| self.config.dids.values().next()) {
-            Some(flow) => call_task::call_back(&self.shared, Arc::clone(flow), callback),
+            Some(flow) => call_task::call_back(&self.shared, Arc::clone(flow), Arc::clone(&self.means), callback),
             None => warn!("no flow is there for a promised call"),
         }
     }
@@ -317,6 +325,7 @@ impl Gateway {
                     trunk: details.trunk.unwrap_or_else(|| source.ip().to_string()),
                     offer: sdp,
                     flow: Arc::clone(flow),
+                    means: Arc::clone(&self.means),
                 };
                 call_task::take(&self.shared, arrival);
             }

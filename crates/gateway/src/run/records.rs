@@ -1,12 +1,11 @@
-//! Between the rooms: what one calls a thing, said in another's words; and the questions to the CRM, asked beside the call.
+//! Between the rooms: what one calls a thing, said in another's words; and what is written to the CRM.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use baton_call::record::{CallRecord, MediaStats};
 use baton_call::{CaseDraft, HangUpCause, Input};
-use baton_crm::{CaseWrite, DeliveryEvent, Lookup, Person, PopRequest, Step};
-use baton_intake::{Action, ActionResult, ContactView, Day, OrderView, ToneReading};
+use baton_crm::{CaseWrite, DeliveryEvent, PopRequest, Step};
+use baton_intake::{Day, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
@@ -15,9 +14,6 @@ use baton_tone::Term;
 use tracing::{error, info, warn};
 
 use super::shared::{CallEvent, Inbox, Shared};
-
-/// How long the CRM may take to answer a question of the conversation.
-const QUESTION: Duration = Duration::from_secs(4);
 
 /// A call's id: when, and 48 random bits; sorts by time.
 pub fn new_call_id() -> String {
@@ -29,55 +25,6 @@ pub fn new_call_id() -> String {
 pub fn today() -> Option<Day> {
     let date = jiff::Zoned::now().date();
     Day::new(i32::from(date.year()), u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?)
-}
-
-/// Asks the CRM whose number this is.
-pub fn look_up(shared: &Arc<Shared>, inbox: &Inbox, number: String) {
-    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
-    tokio::spawn(async move {
-        let found = tokio::time::timeout(QUESTION, shared.crm.find_person(Lookup::Phone(number))).await;
-        let input = match found {
-            Ok(Ok(mut people)) if people.len() == 1 => Input::ContactFound(contact(people.remove(0), "caller_id")),
-            Ok(Ok(_)) => Input::ContactUnknown, // nobody, or several: the caller is asked
-            Ok(Err(e)) => {
-                warn!(error = %e, "the CRM could not be asked who calls");
-                Input::ContactUnknown
-            }
-            Err(_) => {
-                warn!("the CRM did not say in time who calls");
-                Input::ContactUnknown
-            }
-        };
-        inbox.send(CallEvent::Answer(input));
-    });
-}
-
-/// Does something for the conversation.
-pub fn run_action(shared: &Arc<Shared>, inbox: &Inbox, action: Action) {
-    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
-    tokio::spawn(async move {
-        let result = match action {
-            Action::OrderStatus { number } => match tokio::time::timeout(QUESTION, shared.crm.order(number)).await {
-                Ok(Ok(found)) => {
-                    ActionResult::Order(found.map(|(found, person)| (order(found), contact(person, "order"))))
-                }
-                Ok(Err(e)) => {
-                    warn!(error = %e, "the order could not be looked up");
-                    ActionResult::Failed
-                }
-                Err(_) => ActionResult::Failed,
-            },
-            Action::Lookup { record, .. } => {
-                warn!(record, "nothing answers look-ups of this record");
-                ActionResult::Failed
-            }
-            Action::Webhook { name, .. } => {
-                warn!(name, "there is no web hook of this name");
-                ActionResult::Failed
-            }
-        };
-        inbox.send(CallEvent::Answer(Input::ActionResult(result)));
-    });
 }
 
 /// Writes the case through the outbox and tells the call how it goes.
@@ -193,22 +140,6 @@ pub fn screen_pop(shared: &Arc<Shared>, record: &CallRecord, extension: &str) {
     });
 }
 
-fn contact(person: Person, matched_by: &str) -> ContactView {
-    ContactView {
-        id: person.id,
-        name: person.name,
-        orders: person.orders.into_iter().map(order).collect(),
-        matched_by: matched_by.into(),
-        ..ContactView::default()
-    }
-}
-
-fn order(order: baton_crm::Order) -> OrderView {
-    let baton_crm::Order { number, item, status, amount_cents, eta, .. } = order;
-    let amount_cents = amount_cents.and_then(|c| u64::try_from(c).ok()).unwrap_or(0);
-    OrderView { number, item, status, amount_cents, eta }
-}
-
 /// A leg's figures as the record has them.
 pub fn media(stats: &LegStats) -> MediaStats {
     MediaStats {
@@ -299,9 +230,14 @@ pub fn caller_identity(record: &CallRecord) -> (String, Option<String>) {
 /// How something was said, on the steps of the flow. What the words themselves complain of the conversation hears by itself.
 pub fn tone(config: &baton_tone::Config, steps: [f32; 3], reading: &baton_tone::Reading) -> ToneReading {
     let by_itself = |term| matches!(term, Term::Complaint | Term::Profanity);
-    let why = reading.why.iter().filter(|reason| !by_itself(reason.term)).map(|reason| reason.words.clone()).collect();
+    let (why, plain) = reading
+        .why
+        .iter()
+        .filter(|reason| !by_itself(reason.term))
+        .map(|reason| (reason.words.clone(), reason.plain.clone()))
+        .unzip();
     let on_steps = |score| config.levels.on_steps(score, steps);
-    ToneReading { score: on_steps(reading.score), peak: on_steps(reading.peak), why }
+    ToneReading { score: on_steps(reading.score), peak: on_steps(reading.peak), why, plain }
 }
 
 /// The conversation's word for what comes next, as endpointing knows it.

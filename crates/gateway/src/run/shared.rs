@@ -34,6 +34,8 @@ pub enum CallEvent {
     Briefing(u64, Spoken),
     /// Somebody else's answer: the CRM's, the desk's.
     Answer(Input),
+    /// What the language model answered; none if it was of no use.
+    Advice(Option<String>),
     /// Second SIGTERM, or the API: end it now.
     End,
 }
@@ -82,8 +84,6 @@ pub struct Shared {
     pub ringback: Clip,
     /// What holds for every call beside its flow: queues, keys, numbers.
     pub rules: Arc<Rules>,
-    /// How a caller's mood is weighed.
-    pub tone: Arc<baton_tone::Config>,
     /// Numbers that are phones of ours.
     pub extensions: BTreeSet<String>,
     /// Trunks that calls can be placed by, in order.

@@ -1,7 +1,7 @@
 //! The conversation: a form, one question on the table at a time, and rules for what comes next. Whatever a caller says
 //! is taken wherever it fits, asked for or not.
 //!
-//! `listen` and `fields` take facts out of what was said, `temper` weighs how, `rules` holds the triggers over what is known,
+//! `listen`, with `people`, `numbers`, `topics` and `fields`, takes facts out of what was said, `temper` weighs how, `rules` holds the triggers over what is known,
 //! `steer` decides what to ask or do, `resolve` tries to help, `keys` reads DTMF, `callback` is the way out when nobody is
 //! free. This file holds the state and the border.
 
@@ -9,10 +9,13 @@ mod callback;
 mod fields;
 mod keys;
 mod listen;
+mod numbers;
+mod people;
 mod resolve;
 mod rules;
 mod steer;
 mod temper;
+mod topics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -97,6 +100,10 @@ pub struct Intake {
     amount: Option<u64>,
     /// The order that was found last.
     order: Option<OrderView>,
+    /// The last answer to a look-up, as it was said.
+    told: Option<String>,
+    /// The call in a language model's words, all of whose facts are known.
+    in_short: Option<String>,
     acting: Option<Action>,
     last: Vec<String>,
     /// The last reply, once nothing can follow it.
@@ -184,6 +191,8 @@ impl Intake {
             keys: String::new(),
             amount: None,
             order: None,
+            told: None,
+            in_short: None,
             acting: None,
             last: Vec::new(),
             over: None,
@@ -383,6 +392,11 @@ impl Intake {
         self.topic.and_then(|t| self.flow.intents.get(t)).map(|i| i.name.as_str())
     }
 
+    /// A person was offered to an upset caller, who has not said yes or no yet.
+    pub fn offers_person(&self) -> bool {
+        self.focus == Focus::PersonOffer
+    }
+
     /// What was collected.
     pub fn form(&self) -> &Form {
         &self.form
@@ -445,6 +459,10 @@ impl Intake {
         self.today
     }
 
+    pub(crate) fn in_short(&mut self, summary: String) {
+        self.in_short = Some(summary);
+    }
+
     pub(crate) fn form_mut(&mut self) -> &mut Form {
         &mut self.form
     }
@@ -461,6 +479,7 @@ impl Intake {
             order: self.order.as_ref(),
             today: self.today,
             mood: self.frustration().1,
+            in_short: self.in_short.as_deref(),
         }
     }
 

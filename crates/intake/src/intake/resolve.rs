@@ -95,10 +95,30 @@ impl Intake {
         ];
         let outcome = [Some("told that the"), values[0].1, number, Some("is"), values[2].1, when.as_deref()];
         let outcome = outcome.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        self.attempts.push(Attempt { action: format!("{}_status", record.kind), outcome });
+        let attempt = Attempt { action: format!("{}_status", record.kind), outcome };
         say.push(self.fill(&self.flow.say.record_is, &values));
-        say.push(self.flow.say.helped.clone());
+        self.give_answer(attempt, say)
+    }
+
+    /// An answer is given, `say`'s last line, and the caller asked whether it helps. The very answer that did not help before is
+    /// another attempt in vain by itself: nobody is made to hear it twice and to say once more that it is of no use.
+    fn give_answer(&mut self, attempt: Attempt, mut say: Vec<String>) -> Reply {
+        let answer = say.last().cloned();
+        let again = self.failed > 0 && answer.is_some() && self.told == answer;
+        self.told = answer;
+        if again {
+            self.failed += 1;
+            let outcome = "asked again, and the answer is the same; not solved".to_owned();
+            self.attempts.push(Attempt { action: attempt.action, outcome });
+            if self.failed >= self.most_failures() {
+                say.pop();
+                return self.failed_again(say);
+            }
+        } else {
+            self.attempts.push(attempt);
+        }
         self.focus = Focus::Helped;
+        say.push(self.flow.say.helped.clone());
         self.listen_after(say)
     }
 
@@ -244,15 +264,26 @@ impl Intake {
 
     fn tell(&mut self, order: &OrderView, mut say: Vec<String>) -> Reply {
         let (sentence, outcome) = told(order);
-        self.attempts.push(Attempt { action: "order_status".into(), outcome });
         self.order = Some(order.clone());
         // What was just acknowledged need not be named twice.
         let item = self.fill(&self.flow.say.took, &[("number", Some(&order.number)), ("item", Some(&order.item))]);
         say.retain(|line| *line != item);
         say.push(sentence);
-        say.push(self.flow.say.helped.clone());
-        self.focus = Focus::Helped;
-        self.listen_after(say)
+        self.give_answer(Attempt { action: "order_status".into(), outcome }, say)
+    }
+
+    /// Silence after "does that help?". Once is no answer. Then it is consent, unless an answer was of no help before: who has
+    /// said so and falls silent has not been helped, and a person sees to it.
+    pub(super) fn silent_after_answer(&mut self) -> Option<Reply> {
+        if self.silent == 0 {
+            return None;
+        }
+        if self.failed == 0 {
+            return Some(self.finish());
+        }
+        self.mark_unsolved();
+        self.failed = self.failed.max(self.most_failures());
+        Some(self.failed_again(Vec::new()))
     }
 
     /// What was said after an answer, after "anything else?", after "what is still open?".

@@ -274,7 +274,11 @@ impl Intake {
         match self.focus {
             Focus::AnythingElse => return self.finish(),
             Focus::CallbackOffer { .. } | Focus::Callback => return self.callback_missed(),
-            Focus::Helped if self.silent >= 1 => return self.finish(),
+            Focus::Helped => {
+                if let Some(reply) = self.silent_after_answer() {
+                    return reply;
+                }
+            }
             _ => {}
         }
         self.silent += 1;

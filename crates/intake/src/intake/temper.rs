@@ -41,10 +41,10 @@ impl Intake {
         self.temper.tone = ToneReading { score: if score.is_finite() { score } else { 0.0 }, ..reading };
     }
 
-    /// How upset the caller is, 0 to 1, words and voice together, and why, in words for a person.
+    /// How upset the caller is, 0 to 1, words and voice together, and why, in words for an agent.
     pub fn frustration(&self) -> (f32, Vec<String>) {
         let t = &self.temper;
-        let mut why = t.tone.why.clone();
+        let mut why = t.tone.plain.clone();
         match t.complaints {
             0 => {}
             1 => why.push("complained once".into()),

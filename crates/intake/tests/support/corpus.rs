@@ -119,7 +119,7 @@ fn parse_call(file: &str, flow: &str, part: &str) -> Call {
             "tone" => {
                 let (score, why) = rest.split_once(' ').unwrap_or((rest, ""));
                 let score = score.parse().expect(line);
-                tone = Some(ToneReading { score, peak: score, why: vec![why.to_owned()] });
+                tone = Some(ToneReading { score, peak: score, why: Vec::new(), plain: vec![why.to_owned()] });
             }
             "end" => call.end = rest.into(),
             "disposition" => call.disposition = Some(rest.into()),

@@ -10,6 +10,7 @@ use baton_speech::{Expectation, Hints};
 use tracing::{info, warn};
 
 use super::super::desk::Request;
+use super::super::means;
 use super::super::records;
 use super::super::shared::CallEvent;
 use super::legs::Side;
@@ -26,7 +27,7 @@ impl Task {
     fn act(&mut self, action: Action) {
         match action {
             Action::AnswerCaller => self.answer_caller(),
-            Action::LookUpContact { number } => records::look_up(&self.shared, &self.inbox, number),
+            Action::LookUpContact { number } => means::look_up(&self.shared, &self.inbox, number),
             Action::Say { line, leg, texts, .. } => self.say(line, leg, &texts),
             Action::StopSpeech { leg } => self.stop_speech(leg),
             Action::Listen { on, hints, expected } => {
@@ -47,7 +48,9 @@ impl Task {
                 self.change_background();
             }
             Action::Ringback { .. } => {} // an agent hears that it rings by the silence after the code
-            Action::RunAction(action) => records::run_action(&self.shared, &self.inbox, action),
+            Action::RunAction(action) => {
+                self.means.run_action(&self.shared, &self.inbox, self.call.record(), action);
+            }
             Action::WriteCase(draft) => records::write_case(&self.shared, &self.inbox, draft),
             Action::PrepareBriefing { text } => self.prepare_briefing(text),
             Action::FindAgent { queue, not, since, priority, needs } => {
@@ -112,7 +115,7 @@ impl Task {
         let (audio_in, audio_out) = rtrb::RingBuffer::new(64);
         let inbox = self.inbox.clone();
         let ear = self.shared.speech.listen(audio_out, Box::new(move |event| inbox.send(CallEvent::Hear(event))));
-        ear.measure_voice(self.shared.tone.voice);
+        ear.measure_voice(self.measures_voice);
         self.ear = Some(ear);
         self.media(self.legs.caller.media, MediaCommand::Tap { to: Some(audio_in) });
     }

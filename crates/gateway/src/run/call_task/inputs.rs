@@ -25,6 +25,7 @@ impl Task {
             CallEvent::Spoken(line, spoken) => self.on_spoken(line, spoken),
             CallEvent::Briefing(generation, spoken) => self.on_briefing(generation, spoken),
             CallEvent::Answer(input) => self.feed(input),
+            CallEvent::Advice(answer) => self.on_advice(answer),
             CallEvent::End => self.feed(Input::Shutdown),
         }
     }
@@ -253,8 +254,13 @@ impl Task {
                 if !reading.why.is_empty() {
                     info!(score = reading.score, why = reading.words(), "tone");
                 }
-                self.feed(Input::Tone(records::tone(&self.shared.tone, self.tone_steps, &reading)));
+                self.feed(Input::Tone(records::tone(&self.means.tone, self.tone_steps, &reading)));
+                let offered = self.call.offers_person();
                 self.feed(Input::Heard { text, confidence, ended });
+                if offered && self.call.is_talking() && !self.call.offers_person() {
+                    self.mood.offer_declined();
+                }
+                self.ask_model();
             }
             HearEvent::NothingHeard => {
                 self.misunderstood = true;
@@ -268,6 +274,38 @@ impl Task {
                 warn!(error = %e, "speech-to-text failed");
                 self.feed(Input::SpeechDown);
             }
+        }
+    }
+
+    /// The words so far, to the language model if there is one; one question at a time.
+    fn ask_model(&mut self) {
+        if !self.means.has_model() {
+            return;
+        }
+        if self.asking_model {
+            self.ask_again = true;
+            return;
+        }
+        if let Some(question) = self.call.question() {
+            self.asking_model = true;
+            self.means.ask_model(&self.inbox, question);
+        }
+    }
+
+    fn on_advice(&mut self, answer: Option<String>) {
+        self.asking_model = false;
+        if let Some(answer) = answer {
+            match self.call.advised(&answer) {
+                Ok(taken) => {
+                    let summary = taken.summary.is_some();
+                    info!(slots = ?taken.slots, refused = ?taken.refused, summary, "the language model helped");
+                }
+                Err(e) => info!(error = %e, "nothing was taken from the language model"),
+            }
+            self.drain();
+        }
+        if std::mem::take(&mut self.ask_again) {
+            self.ask_model();
         }
     }
 

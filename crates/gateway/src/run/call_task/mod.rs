@@ -25,6 +25,7 @@ use self::legs::{Legs, Side};
 use super::desk::{CallBack, Request};
 use super::journal::Journal;
 use super::lines::Lines;
+use super::means::Means;
 use super::records;
 use super::shared::{CallEvent, Inbox, Shared};
 
@@ -37,6 +38,7 @@ pub struct Arrival {
     pub trunk: String,
     pub offer: Option<String>,
     pub flow: Arc<Flow>,
+    pub means: Arc<Means>,
 }
 
 /// Takes the call: opens its media, starts its task. Refuses with 488 or 503 where there is no common codec or no port.
@@ -58,7 +60,7 @@ pub fn take(shared: &Arc<Shared>, arrival: Arrival) {
 }
 
 /// Begins a promised call: the agents who were offered to it are rung and briefed, then the caller is called.
-pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, callback: CallBack) {
+pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, means: Arc<Means>, callback: CallBack) {
     let call_id = records::new_call_id();
     let span = info_span!("call", %call_id);
     let CallBack { ticket, since, agents } = callback;
@@ -75,12 +77,12 @@ pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, callback: CallBack) {
             return;
         }
     };
-    let (ids, steps) = ((call_id.clone(), Arc::clone(&flow)), flow.tone_steps());
+    let ids = (call_id.clone(), Arc::clone(&flow));
     let id = ticket.id.clone();
     let (now, wall) = (Instant::now(), jiff::Timestamp::now());
     let call = Call::callback(now, wall, ids, (ticket, since), Arc::clone(&shared.rules));
     let caller = Side::new(shared.sip.new_leg(), media, local);
-    let mut task = Task::with(shared, &inbox, &call_id, call, caller, steps);
+    let mut task = Task::with(shared, &inbox, call, caller, (&flow, means));
     task.waiter = Waiter::Callback(id.clone());
     task.ticket = Some(id);
     shared.metrics.taken();
@@ -122,8 +124,14 @@ struct Task {
     lines: Lines,
     /// What is being said to the caller: a speakerphone sends it back.
     playing: HashMap<PlayId, Clip>,
+    means: Arc<Means>,
+    /// The language model is being asked; what was said since is to be asked about too.
+    asking_model: bool,
+    ask_again: bool,
     /// The caller's, never an agent's.
     mood: Frustration,
+    /// Its voice counts, and not its words alone.
+    measures_voice: bool,
     /// Where the flow's answers to it begin.
     tone_steps: [f32; 3],
     misunderstood: bool,
@@ -162,7 +170,7 @@ impl Task {
                 return Err(refusal);
             }
         };
-        let (call_id, steps) = (arrival.call_id.clone(), arrival.flow.tone_steps());
+        let flow = Arc::clone(&arrival.flow);
         let setup = Setup {
             call_id: arrival.call_id,
             from: arrival.from,
@@ -174,26 +182,20 @@ impl Task {
         if let Some(today) = records::today() {
             call.set_today(today);
         }
-        let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local), steps);
+        let mut task = Self::with(shared, inbox, call, Side::new(arrival.leg, media, local), (&flow, arrival.means));
         (task.answer, task.caller_remote) = (answer, caller_remote);
         Ok(task)
     }
 
-    fn with(
-        shared: &Arc<Shared>,
-        inbox: &Inbox,
-        call_id: &str,
-        call: Call,
-        caller: Side,
-        tone_steps: [f32; 3],
-    ) -> Self {
+    fn with(shared: &Arc<Shared>, inbox: &Inbox, call: Call, caller: Side, (flow, means): (&Flow, Arc<Means>)) -> Self {
         shared.by_leg.insert(caller.sip, inbox.clone());
-        shared.traces.note(call_id, caller.sip);
         shared.by_media.insert(caller.media, inbox.clone());
-        shared.live.insert(call_id.to_owned(), inbox.clone());
+        let call_id = call.record().call_id.clone();
+        shared.traces.note(&call_id, caller.sip);
+        shared.live.insert(call_id.clone(), inbox.clone());
         Self {
             call,
-            waiter: Waiter::Call(call_id.to_owned()),
+            waiter: Waiter::Call(call_id),
             ticket: None,
             promise: None,
             journal: Journal::open(shared.store.clone(), shared.changes.clone()),
@@ -205,8 +207,12 @@ impl Task {
             ear: None,
             lines: Lines::default(),
             playing: HashMap::new(),
-            mood: Frustration::new(Arc::clone(&shared.tone)),
-            tone_steps,
+            mood: Frustration::new(Arc::clone(&means.tone)),
+            tone_steps: flow.tone_steps(),
+            measures_voice: means.tone.voice && flow.weighs_tone(),
+            means,
+            asking_model: false,
+            ask_again: false,
             misunderstood: false,
             interrupted: false,
             briefing: Prepared::default(),
