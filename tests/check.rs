@@ -25,7 +25,7 @@ struct Row {
 const BESIDE: &[(&str, &str, &str, &str)] = &[
     ("queue without agents", "agents = [\"1001\", \"1002\"]", "agents = []", "has no agents"),
     ("queue with an unknown agent", "agents = [\"1001\", \"1002\"]", "agents = [\"1003\"]", "extension 1003"),
-    ("number without a flow", "flow = \"orders\"\n\n[flow", "flow = \"oders\"\n\n[flow", "`oders`"),
+    ("number without a flow", "number = \"5000\"\nflow = \"orders\"", "number = \"5000\"\nflow = \"oders\"", "`oders`"),
     (
         "web hook that is not defined",
         "action = \"order_status\"\n",

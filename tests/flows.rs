@@ -215,12 +215,14 @@ fn flows_are_read_again_and_live_calls_keep_theirs() {
     let new = text
         .replace("company = \"Northwind Supply\"", "company = \"Southwind Limited\"")
         .replace("\"I didn't hear anything.\"", "\"Nothing has reached me.\"");
-    assert_ne!(text, new);
+    // The voice is measured from here on, and callers are told.
+    let new = new.replacen("voice = false", "voice = true\ndisclosure = \"I also listen to how you speak.\" #", 1);
     std::fs::write(&file, &new).unwrap();
     gateway.signal("HUP").unwrap();
     wait_for_log(&gateway, "are read again");
     let after = runtime.block_on(ring_in(&gateway, "+15550000002"));
     wait_for(&gateway, "+15550000002", "Southwind Limited");
+    wait_for(&gateway, "+15550000002", "I also listen to how you speak.");
     wait_for(&gateway, "+15550000002", "Nothing has reached me.");
     wait_for(&gateway, "+15550000001", "I didn't hear anything.");
 
@@ -234,18 +236,6 @@ fn flows_are_read_again_and_live_calls_keep_theirs() {
     let last = runtime.block_on(ring_in(&gateway, "+15550000003"));
     wait_for(&gateway, "+15550000003", "Southwind Limited");
     drop((before, after, last));
-}
-
-#[test]
-fn callers_are_told_that_their_voice_is_measured() {
-    let dir = dir("disclosure").unwrap();
-    let voice = |text: String| {
-        text.replace("voice = false", "voice = true\ndisclosure = \"I also listen to how you speak.\" #")
-    };
-    let gateway = Gateway::start(&dir, voice).unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let _call = runtime.block_on(ring_in(&gateway, "+15550000001"));
-    wait_for(&gateway, "+15550000001", "I also listen to how you speak.");
 }
 
 /// A caller who says nothing.

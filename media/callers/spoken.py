@@ -46,9 +46,11 @@ def utterances(lines: list[str]) -> dict[str, str]:
 def aloud(text: str) -> str:
     """Numbers and addresses as a caller says them: digit by digit, letters by name."""
     text = re.sub(r"(\w+)\.(\w+)@(\w+)\.(\w+)", r"\1 dot \2 at \3 dot \4", text)
-    digits = lambda m: " ".join(DIGITS[int(d)] for d in m[0])
-    text = re.sub(r"\b([A-Z]{1,2})[- ]?(?=\d)", lambda m: " ".join(m[1]) + " ", text)
-    return re.sub(r"(?<![\d$])(?!19\d\d\b|20\d\d\b)\d{3,}", digits, text)
+    digits = lambda text: " ".join(DIGITS[int(d)] for d in text if d.isdigit())
+    letters = lambda text: " ".join(c for c in text if c.isalpha())
+    code = re.compile(r"\b([A-Z](?: ?[A-Z])?)[- ]?(\d[\d -]*\d|\d)")
+    text = code.sub(lambda m: f"{letters(m[1])} {digits(m[2])}", text)
+    return re.sub(r"(?<![\d$])(?!19\d\d\b|20\d\d\b)\d{3,}", lambda m: digits(m[0]), text)
 
 
 def speak_call(number: int, call: dict) -> dict[str, list[int]]:
@@ -70,10 +72,11 @@ def speak_call(number: int, call: dict) -> dict[str, list[int]]:
 def main() -> None:
     calls = tomllib.loads((ROOM / "calls.toml").read_text(encoding="utf-8"))["call"]
     index = ROOM / "cues.json"
-    cues = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
     wanted = [int(n) for n in sys.argv[1:]] or range(1, len(calls) + 1)
     for number in wanted:
-        cues[f"{number:02}"] = speak_call(number, calls[number - 1])
+        spoken = speak_call(number, calls[number - 1])
+        cues = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+        cues[f"{number:02}"] = spoken
         index.write_text(json.dumps(cues, sort_keys=True).replace("}, ", "},\n") + "\n", encoding="utf-8")
 
 

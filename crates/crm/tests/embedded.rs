@@ -15,6 +15,8 @@ name = "Maria Gómez"
 phones = ["+1 555 123 0001", "+1 555 123 0099"]
 email = "Maria.Gomez@example.com"
 flags = ["vip"]
+attributes = { date_of_birth = "1978-03-03" }
+authorised = ["Carlos Gómez"]
 
 [[contact]]
 id = "c2"
@@ -45,6 +47,20 @@ contact = "c1"
 item = "steel toaster"
 status = "shipped"
 ordered_on = "yesterday"
+
+[[record]]
+kind = "ticket"
+number = "T-58213"
+contact = "c1"
+status = "being repaired"
+what = "the toaster"
+due = "in 2 days"
+
+[[record]]
+kind = "appointment"
+contact = "c2"
+status = "confirmed"
+due = "by noon"
 "#;
 
 async fn crm(dir: &TempDir) -> (Arc<dyn Crm>, Store) {
@@ -105,6 +121,31 @@ async fn people_by_order_name_and_id() {
     for lookup in [Lookup::Order("A-104".into()), Lookup::Name("Maria".into()), Lookup::Id("c9".into())] {
         assert!(ids(crm.as_ref(), lookup).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_else_is_on_record_comes_with_its_holder() {
+    let dir = TempDir::new().unwrap();
+    let (crm, store) = crm(&dir).await;
+    store.seed(&Seed::parse(PEOPLE).unwrap()).await.unwrap(); // again: nothing is doubled
+    let maria = crm.find_person(Lookup::Id("c1".into())).await.unwrap().remove(0);
+    let known = maria.all_attributes();
+    assert_eq!((known["date_of_birth"].as_str(), known["vip"].as_str()), ("1978-03-03", "yes"));
+    assert_eq!(maria.authorised, ["Carlos Gómez"]);
+    let days: Vec<_> = maria.all_records().iter().map(|r| (r.kind.clone(), r.due.clone().unwrap().len())).collect();
+    assert_eq!(days, [("ticket".to_owned(), "2026-11-26".len())], "a day that is counted becomes a date");
+    for number in ["T-58213", "t 58 213"] {
+        let (ticket, holder) = crm.record("ticket".into(), number.into()).await.unwrap().unwrap();
+        assert_eq!(
+            (ticket.status.as_str(), ticket.what.as_str(), holder.id.as_str()),
+            ("being repaired", "the toaster", "c1")
+        );
+    }
+    for (kind, number) in [("claim", "T-58213"), ("ticket", "T-58214"), ("appointment", ""), ("appointment", "-")] {
+        assert!(crm.record(kind.into(), number.into()).await.unwrap().is_none(), "{kind} {number}");
+    }
+    let laura = crm.find_person(Lookup::Id("c2".into())).await.unwrap().remove(0);
+    assert_eq!(laura.all_records()[0].due.as_deref(), Some("by noon"));
 }
 
 #[tokio::test]

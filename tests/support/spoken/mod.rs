@@ -1,5 +1,5 @@
-//! Calls of the corpus, spoken through a running gateway over RTP: real models hear and answer, several calls at once. Agents'
-//! phones ring and nobody picks up: a call is over for its caller once the agent would be told of it.
+//! Calls of the corpus, spoken through a running gateway over RTP: real models hear and answer, several calls at once. Agents
+//! pick up, and the caller goes when the briefing begins: what it tells is known then.
 
 mod script;
 
@@ -154,11 +154,11 @@ fn people(calls: &[Spoken]) -> Result<String> {
     Ok(out)
 }
 
-/// Places the calls, `at_once` together at most, while `agents` phones are there to be rung. In the order of `calls`.
+/// Places the calls, `at_once` together at most, while `agents` are there. In the order of `calls`.
 pub async fn run(gateway: Arc<Gateway>, calls: Vec<Spoken>, at_once: usize, agents: usize) -> Result<Vec<Outcome>> {
     let mut phones = Vec::new();
     for n in 0..agents {
-        phones.push(tokio::spawn(ring(gateway.sip, format!("{}", 1001 + n))));
+        phones.push(tokio::spawn(agent(gateway.sip, format!("{}", 1001 + n))));
     }
     let free = Arc::new(Semaphore::new(at_once));
     let tasks: Vec<_> = calls
@@ -180,15 +180,14 @@ pub async fn run(gateway: Arc<Gateway>, calls: Vec<Spoken>, at_once: usize, agen
     Ok(out)
 }
 
-/// An agent's phone that rings and is not picked up.
-async fn ring(gateway: SocketAddr, extension: String) -> Result<()> {
+/// An agent who picks up and listens until the other side hangs up.
+async fn agent(gateway: SocketAddr, extension: String) -> Result<()> {
     let config = PhoneConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), &extension);
     let mut phone = Phone::open(PhoneConfig { password: Some(PASSWORD.into()), ..config }).await?;
     phone.register(gateway, Duration::from_secs(3_600)).await?;
-    let mut ringing = Vec::new();
     while let Some(incoming) = phone.incoming().await {
-        incoming.ring();
-        ringing.push(incoming);
+        let mut call = incoming.answer();
+        tokio::spawn(async move { while !matches!(call.event().await, None | Some(CallEvent::Ended { .. })) {} });
     }
     Ok(())
 }
@@ -225,7 +224,7 @@ async fn place(gateway: &Gateway, spoken: Spoken) -> Result<Outcome> {
         };
         let record = gateway.records()?.into_iter().find(|r| r["from"] == spoken.from.as_str()).unwrap_or_default();
         if !record["trigger"].is_null() && !record["briefing"].is_null() {
-            break record; // an agent's phone rings
+            break record; // the agent hears of it
         }
         if Instant::now() > deadline {
             break record;

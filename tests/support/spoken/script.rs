@@ -118,7 +118,8 @@ impl<'a> Caller<'a> {
     }
 
     fn answer(&mut self, line: &str) -> Say {
-        let asked = self.asked.as_str();
+        let asked = self.asked.clone();
+        let asked = asked.as_str();
         if let Some(answers) = self.call.answers.get(asked) {
             let used = self.used.entry(asked.to_owned()).or_default();
             if let Some(cue) = answers.get(*used) {
@@ -145,6 +146,10 @@ impl<'a> Caller<'a> {
             }
             "helped" => Say::Cue("thanks".into()),
             "else" => Say::Cue("all".into()),
+            // What was told at the beginning and not heard is told again.
+            _ if self.expects(asked) && self.used.insert(format!("{asked} again"), 1).is_none() => {
+                self.call.says.first().cloned().unwrap_or(Say::Silence)
+            }
             _ => Say::Silence,
         }
     }
@@ -168,6 +173,10 @@ impl<'a> Caller<'a> {
             ("CLAIM-OPENED", "new claim"),
         ];
         about.iter().any(|(end, word)| self.call.end.contains(end) && line.contains(word))
+    }
+
+    fn expects(&self, slot: &str) -> bool {
+        self.call.slots.iter().any(|(name, value, _)| name == slot && value.is_some())
     }
 
     fn is_right(&self, line: &str) -> bool {

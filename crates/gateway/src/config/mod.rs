@@ -233,7 +233,7 @@ impl Compiler<'_> {
         self.crm(&raw.crm, &words);
         if let Err(e) = raw.tone.check() {
             let path: Vec<&str> = std::iter::once("tone").chain(e.key.split('.')).collect();
-            self.fault(&path, e.why.clone(), "docs/tone.md says what each weight does");
+            self.fault(&path, format!("`{}` {}", e.key, e.why), "docs/tone.md says what each weight does");
         }
         for (key, n, max) in [
             ("stt_workers", raw.speech.stt_workers, 64),

@@ -288,14 +288,17 @@ impl Intake {
         }
         match self.flow.no_input.get(self.silent - 1).cloned() {
             Some(line) => {
-                if let Focus::Slot(slot) = self.focus.clone()
-                    && let Some(question) = self.ask(&slot, false)
-                {
-                    let reply = self.listen_after(vec![line, question.clone()]);
-                    self.last = vec![question];
-                    return reply;
+                let Focus::Slot(slot) = self.focus.clone() else { return self.aside(line) };
+                self.partial.clear();
+                match self.ask(&slot, false) {
+                    Some(question) => {
+                        let reply = self.listen_after(vec![line, question.clone()]);
+                        self.last = vec![question];
+                        reply
+                    }
+                    // Asked for often enough: it goes on without.
+                    None => self.step(Vec::new()),
                 }
-                self.aside(line)
             }
             None => self.escalate_now(TriggerName::NoInput, Vec::new()),
         }
