@@ -81,6 +81,7 @@ pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, callback: CallBack) {
     let call = Call::callback(now, wall, ids, (ticket, since), Arc::clone(&shared.rules));
     let caller = Side::new(shared.sip.new_leg(), media, local);
     let mut task = Task::with(shared, &inbox, &call_id, call, caller, steps);
+    (task.voice, task.language) = (flow.voice().to_owned(), flow.language().to_owned());
     task.waiter = Waiter::Callback(id.clone());
     task.ticket = Some(id);
     shared.metrics.taken();
@@ -119,6 +120,9 @@ struct Task {
     caller_remote: Option<Remote>,
     answer: String,
     ear: Option<Ear>,
+    /// The flow's.
+    voice: String,
+    language: String,
     lines: Lines,
     /// What is being said to the caller: a speakerphone sends it back.
     playing: HashMap<PlayId, Clip>,
@@ -163,6 +167,7 @@ impl Task {
             }
         };
         let (call_id, steps) = (arrival.call_id.clone(), arrival.flow.tone_steps());
+        let (voice, language) = (arrival.flow.voice().to_owned(), arrival.flow.language().to_owned());
         let setup = Setup {
             call_id: arrival.call_id,
             from: arrival.from,
@@ -176,6 +181,7 @@ impl Task {
         }
         let mut task = Self::with(shared, inbox, &call_id, call, Side::new(arrival.leg, media, local), steps);
         (task.answer, task.caller_remote) = (answer, caller_remote);
+        (task.voice, task.language) = (voice, language);
         Ok(task)
     }
 
@@ -202,6 +208,8 @@ impl Task {
             caller_remote: None,
             answer: String::new(),
             ear: None,
+            voice: String::new(),
+            language: String::new(),
             lines: Lines::default(),
             playing: HashMap::new(),
             mood: Frustration::new(Arc::clone(&shared.tone)),
