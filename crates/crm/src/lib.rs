@@ -33,6 +33,7 @@ use async_trait::async_trait;
 
 pub use embedded::Embedded;
 pub use hook::{Hook, HookAnswer, HookCall, HookConfig, JsonService};
+pub use http::{HttpError, client};
 pub use mapping::{Known, Mapping};
 pub use model::{
     Capability, CapabilityState, CaseView, CaseWrite, CrmError, Hint, Lookup, Order, Person, PopRequest, Receipt,

@@ -22,6 +22,8 @@ pub struct Flow {
     pub(crate) company: String,
     pub(crate) greeting: String,
     pub(crate) opening: String,
+    pub(crate) voice: String,
+    pub(crate) language: String,
     pub(crate) rephrase: Vec<String>,
     pub(crate) no_input: Vec<String>,
     pub(crate) patience: Duration,
@@ -192,6 +194,16 @@ impl Flow {
             Line::SpeechDown => say.speech_down.clone(),
             Line::UseKeys => say.use_keys.clone(),
         }
+    }
+
+    /// Name of the voice that speaks; empty: the usual one.
+    pub fn voice(&self) -> &str {
+        &self.voice
+    }
+
+    /// What callers speak, as a two-letter code (ISO 639-1).
+    pub fn language(&self) -> &str {
+        &self.language
     }
 
     /// How an agent is reached.

@@ -33,6 +33,12 @@ pub struct Flow {
     /// The first question.
     #[serde(default)]
     pub opening: String,
+    /// The voice that speaks: the name of a model among the others; without it, the usual one.
+    #[serde(default)]
+    pub voice: String,
+    /// What callers speak, as a two-letter code (ISO 639-1). What is understood is understood in English.
+    #[serde(default = "defaults::language")]
+    pub language: String,
     /// Said when no intent was understood, varied by turn.
     #[serde(default)]
     pub rephrase: Vec<String>,
@@ -585,5 +591,8 @@ mod defaults {
     }
     pub fn confirm_below() -> f32 {
         0.55
+    }
+    pub fn language() -> String {
+        "en".into()
     }
 }

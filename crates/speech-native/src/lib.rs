@@ -12,7 +12,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use baton_speech::{Engines, Transcriber};
+use baton_speech::{Engines, Hints, SttError, Synthesizer, Transcriber, Transcript};
 
 pub use moonshine::MoonshineFiles;
 
@@ -57,6 +57,10 @@ pub struct NativeConfig {
     pub moonshine: MoonshineFiles,
     /// piper voice (.onnx); its .onnx.json stands beside it.
     pub voice: PathBuf,
+    /// Other voices that flows name, each with one worker.
+    pub more_voices: Vec<PathBuf>,
+    /// Whether callers speak other languages than English too: Whisper hears those.
+    pub many_languages: bool,
     /// Silero voice activity model.
     pub silero: PathBuf,
     /// The onnxruntime library.
@@ -102,6 +106,8 @@ impl NativeConfig {
             whisper: dir.join("ggml-base.bin"),
             moonshine: MoonshineFiles::in_dir(dir),
             voice: dir.join("en_US-joe-medium.onnx"),
+            more_voices: Vec::new(),
+            many_languages: false,
             silero: dir.join("silero_vad.onnx"),
             onnxruntime: dir.join("libonnxruntime.so"),
             espeak_data: dir.to_owned(),
@@ -123,19 +129,27 @@ impl NativeConfig {
 
 /// Loads everything and warms it up.
 pub fn engines(config: &NativeConfig) -> Result<Engines, NativeError> {
-    let json = config.voice.with_extension("onnx.json");
+    let jsons: Vec<PathBuf> =
+        config.more_voices.iter().chain([&config.voice]).map(|v| v.with_extension("onnx.json")).collect();
     let chosen = config.chosen();
     let hears: Vec<&PathBuf> = match chosen {
+        Engine::Moonshine if config.many_languages => {
+            config.moonshine.each().into_iter().chain([&config.whisper]).collect()
+        }
         Engine::Moonshine => config.moonshine.each().to_vec(),
         _ => vec![&config.whisper],
     };
-    for (what, path) in hears.into_iter().map(|path| ("the speech-to-text model", path)).chain([
-        ("the voice", &config.voice),
-        ("the voice's description", &json),
-        ("the voice activity model", &config.silero),
-        ("the onnxruntime library", &config.onnxruntime),
-        ("the phonemizer's data", &config.espeak_data.join("espeak-ng-data")),
-    ]) {
+    for (what, path) in hears
+        .into_iter()
+        .map(|path| ("the speech-to-text model", path))
+        .chain([
+            ("the voice activity model", &config.silero),
+            ("the onnxruntime library", &config.onnxruntime),
+            ("the phonemizer's data", &config.espeak_data.join("espeak-ng-data")),
+        ])
+        .chain(config.more_voices.iter().chain([&config.voice]).map(|path| ("the voice", path)))
+        .chain(jsons.iter().map(|path| ("the voice's description", path)))
+    {
         if !path.exists() {
             return Err(NativeError::Missing { what, path: path.clone() });
         }
@@ -146,23 +160,35 @@ pub fn engines(config: &NativeConfig) -> Result<Engines, NativeError> {
     piper::espeak_data(&config.espeak_data);
 
     let transcribers = match chosen {
+        Engine::Moonshine if config.many_languages => both(config),
         Engine::Moonshine => moonshines(config),
         _ => whispers(config),
     }?;
     tracing::info!(engine = ?chosen, workers = config.stt_workers, threads = config.stt_threads, "speech-to-text is loaded");
-    let mut synthesizers: Vec<Box<dyn baton_speech::Synthesizer>> = Vec::new();
+    let mut synthesizers: Vec<Box<dyn Synthesizer>> = Vec::new();
     for _ in 0..config.tts_workers {
-        let engine =
-            piper::Voice::load(&config.voice, &json).map_err(|cause| load("the voice", &config.voice, cause))?;
-        synthesizers.push(Box::new(engine));
+        synthesizers.push(voice(&config.voice)?);
+    }
+    let mut more_voices = Vec::new();
+    for path in &config.more_voices {
+        more_voices.push((name(path), vec![voice(path)?]));
     }
     let silero = Arc::new(
         std::fs::read(&config.silero).map_err(|e| load("the voice activity model", &config.silero, e.to_string()))?,
     );
     silero::Silero::load(&silero).map_err(|cause| load("the voice activity model", &config.silero, cause))?;
-    let voice = config.voice.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let voice_activity = Box::new(move || silero::activity(&silero));
-    Ok(Engines { transcribers, synthesizers, voice_activity, voice })
+    Ok(Engines { transcribers, synthesizers, voice_activity, voice: name(&config.voice), more_voices })
+}
+
+/// A voice is called as its file is.
+fn name(voice: &Path) -> String {
+    voice.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn voice(path: &Path) -> Result<Box<dyn Synthesizer>, NativeError> {
+    let loaded = piper::Voice::load(path, &path.with_extension("onnx.json"));
+    Ok(Box::new(loaded.map_err(|cause| load("the voice", path, cause))?))
 }
 
 fn load(what: &'static str, path: &Path, cause: String) -> NativeError {
@@ -183,4 +209,29 @@ fn moonshines(config: &NativeConfig) -> Result<Vec<Box<dyn Transcriber>>, Native
         Ok(Box::new(engine) as Box<dyn Transcriber>)
     };
     (0..config.stt_workers).map(one).collect()
+}
+
+/// English by Moonshine, everything else by Whisper.
+struct Both {
+    english: Box<dyn Transcriber>,
+    other: Box<dyn Transcriber>,
+}
+
+impl Transcriber for Both {
+    fn transcribe(&mut self, pcm: &[i16], hints: &Hints) -> Result<Transcript, SttError> {
+        match hints.language.as_str() {
+            "" | "en" => self.english.transcribe(pcm, hints),
+            _ => self.other.transcribe(pcm, hints),
+        }
+    }
+
+    fn restart(&mut self) -> Result<(), SttError> {
+        self.english.restart()?;
+        self.other.restart()
+    }
+}
+
+fn both(config: &NativeConfig) -> Result<Vec<Box<dyn Transcriber>>, NativeError> {
+    let pairs = moonshines(config)?.into_iter().zip(whispers(config)?);
+    Ok(pairs.map(|(english, other)| Box::new(Both { english, other }) as Box<dyn Transcriber>).collect())
 }

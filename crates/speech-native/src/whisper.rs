@@ -53,7 +53,7 @@ impl Transcriber for Whisper {
         audio.resize(audio.len().max(MODEL_RATE as usize) + MODEL_RATE as usize / 4, 0.0);
 
         let mut params = FullParams::new(SamplingStrategy::Greedy { best_of: 1 });
-        params.set_language(Some("en"));
+        params.set_language(Some(if hints.language.is_empty() { "en" } else { &hints.language }));
         params.set_n_threads(self.threads);
         // 50 positions a second, some room, in steps of 64.
         let context = (audio.len() as f32 / MODEL_RATE as f32 * 50.0) as i32 + 32;

@@ -16,6 +16,7 @@ mod stats;
 mod stt;
 pub mod text;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -68,6 +69,8 @@ pub struct Hints {
     pub prompt: String,
     /// What was asked for. A single syllable is heard by what it may be.
     pub kind: Expected,
+    /// What is spoken, as a two-letter code (ISO 639-1); empty: English.
+    pub language: String,
 }
 
 /// What was heard.
@@ -119,6 +122,8 @@ pub struct Engines {
     pub voice_activity: Box<dyn Fn() -> Box<dyn VoiceActivity> + Send + Sync>,
     /// Names the voice; part of every cached clip's key.
     pub voice: String,
+    /// Other voices, by name.
+    pub more_voices: Vec<(String, Vec<Box<dyn Synthesizer>>)>,
 }
 
 /// How to hear and speak.
@@ -213,14 +218,19 @@ pub enum Spoken {
 pub struct Speech {
     hearing: hearing::Hearing,
     voice: Arc<speaking::Voice>,
+    more_voices: Arc<HashMap<String, Arc<speaking::Voice>>>,
 }
 
 impl Speech {
     /// Starts the threads.
     pub fn start(engines: Engines, config: SpeechConfig) -> Self {
-        let Engines { transcribers, synthesizers, voice_activity, voice } = engines;
+        let Engines { transcribers, synthesizers, voice_activity, voice, more_voices } = engines;
+        let more_voices = more_voices
+            .into_iter()
+            .map(|(name, engines)| (name.clone(), speaking::Voice::start(engines, name, config.cache_dir.clone())));
         Self {
             hearing: hearing::Hearing::start(transcribers, voice_activity, config.partials),
+            more_voices: Arc::new(more_voices.collect()),
             voice: speaking::Voice::start(synthesizers, voice, config.cache_dir),
         }
     }
@@ -236,6 +246,15 @@ impl Speech {
         self.voice.speak(text, out);
     }
 
+    /// The same by a voice of that name; by the usual one where there is none.
+    pub fn speak_as(&self, voice: &str, text: &str, out: Box<dyn FnMut(Spoken) + Send>) {
+        self.voice(voice).speak(text, out);
+    }
+
+    fn voice(&self, name: &str) -> &speaking::Voice {
+        self.more_voices.get(name).unwrap_or(&self.voice)
+    }
+
     /// What speech-to-text has done, and how it stands.
     pub fn stats(&self) -> SpeechStats {
         self.hearing.stats()
@@ -248,12 +267,12 @@ impl Speech {
     }
 
     /// Has texts spoken into the cache when there is nothing else to do.
-    pub fn preload(&self, texts: &[String]) {
-        self.voice.preload(texts);
+    pub fn preload(&self, voice: &str, texts: &[String]) {
+        self.voice(voice).preload(texts);
     }
 
     /// Whether everything that was to be preloaded is.
     pub fn is_preloaded(&self) -> bool {
-        self.voice.is_idle()
+        self.voice.is_idle() && self.more_voices.values().all(|voice| voice.is_idle())
     }
 }

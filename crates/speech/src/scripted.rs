@@ -58,5 +58,6 @@ pub fn engines(script: &Script) -> Engines {
         synthesizers: vec![Box::new(Tone)],
         voice_activity: Box::new(|| Box::new(Loud)),
         voice: "tone".into(),
+        more_voices: Vec::new(),
     }
 }

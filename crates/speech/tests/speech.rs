@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use baton_audio::AudioFrame;
+use baton_audio::{AudioFrame, Clip};
 use baton_speech::scripted::{Script, engines};
 use baton_speech::{
-    Ear, Expectation, Expected, HearEvent, Hints, Speech, SpeechConfig, Spoken, SttError, Transcriber, Transcript,
+    Ear, Expectation, Expected, HearEvent, Hints, Level, Speech, SpeechConfig, Spoken, SttError, Synthesizer,
+    Transcriber, Transcript, TtsError,
 };
 use rtrb::{Producer, RingBuffer};
 
@@ -26,6 +28,11 @@ fn rig(script: &Script) -> Rig {
 }
 
 fn rig_with(speech: Speech) -> Rig {
+    rig_listening(&speech)
+}
+
+/// Another ear of the same speech.
+fn rig_listening(speech: &Speech) -> Rig {
     let (audio, consumer) = RingBuffer::new(4_096);
     let (tell, events) = channel();
     let ear = speech.listen(
@@ -35,7 +42,7 @@ fn rig_with(speech: Speech) -> Rig {
         }),
     );
     ear.open(true);
-    Rig { audio, events, ear, time: 0, speech }
+    Rig { audio, events, ear, time: 0, speech: speech.clone() }
 }
 
 impl Rig {
@@ -237,4 +244,105 @@ fn partial_transcripts_come_while_the_caller_speaks_where_they_are_wanted() {
     rig.feed(1_000, false);
     assert_eq!(rig.words(), "where is my order");
     assert_eq!(rig.speech.stats().partials, 1);
+}
+
+#[test]
+fn a_flow_has_a_voice_of_its_own_and_an_unknown_one_is_the_usual() {
+    struct Hum(usize);
+    impl Synthesizer for Hum {
+        fn synthesize(&mut self, _: &str) -> Result<Clip, TtsError> {
+            Ok(Clip::new(vec![5_000; self.0]))
+        }
+    }
+    let mut all = engines(&Script::default());
+    all.synthesizers = vec![Box::new(Hum(4_000))];
+    all.more_voices = vec![("other".into(), vec![Box::new(Hum(8_000))])];
+    let speech = Speech::start(all, SpeechConfig::default());
+    let length = |voice: &str| {
+        let (tell, spoken) = channel();
+        speech.speak_as(voice, "One moment.", Box::new(move |s| drop(tell.send(s))));
+        match spoken.recv_timeout(LIMIT).unwrap() {
+            Spoken::Clip { clip, .. } => clip.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!([length("other"), length(""), length("nobody")], [8_000, 4_000, 4_000]);
+}
+
+#[test]
+fn a_clip_made_in_anothers_place_is_played_and_not_kept() {
+    struct Elsewhere(usize);
+    impl Synthesizer for Elsewhere {
+        fn synthesize(&mut self, _: &str) -> Result<Clip, TtsError> {
+            self.0 += 1;
+            Ok(Clip::new(vec![5_000; if self.0 == 1 { 4_000 } else { 8_000 }]))
+        }
+        fn is_substitute(&self) -> bool {
+            self.0 == 1
+        }
+    }
+    let mut all = engines(&Script::default());
+    all.synthesizers = vec![Box::new(Elsewhere(0))];
+    let speech = Speech::start(all, SpeechConfig::default());
+    let mut lengths = Vec::new();
+    for _ in 0..3 {
+        let (tell, spoken) = channel();
+        speech.speak("One moment.", Box::new(move |s| drop(tell.send(s))));
+        while let Spoken::Clip { clip, .. } = spoken.recv_timeout(LIMIT).unwrap() {
+            lengths.push(clip.len());
+        }
+    }
+    assert_eq!(
+        lengths,
+        [4_000, 8_000, 8_000],
+        "the server was back the second time, and the third came from the cache"
+    );
+}
+
+#[test]
+fn who_is_not_heard_in_time_is_told_and_no_new_calls_are_taken_meanwhile() {
+    /// Holds on to its first utterance until it is told to go on.
+    struct Stuck(Arc<Mutex<()>>);
+    impl Transcriber for Stuck {
+        fn transcribe(&mut self, _: &[i16], _: &Hints) -> Result<Transcript, SttError> {
+            let _goes_on = self.0.lock();
+            Ok(Transcript { text: "fine".into(), confidence: 1.0, words: Vec::new() })
+        }
+    }
+    let gate = Arc::new(Mutex::new(()));
+    let held = gate.lock().unwrap();
+    let mut all = engines(&Script::default());
+    all.transcribers = vec![Box::new(Stuck(Arc::clone(&gate)))];
+    let mut rig = rig_with(Speech::start(all, SpeechConfig::default()));
+    let speech = rig.speech.clone();
+    // Eight callers say eight seconds each at once: more than four seconds of work at the rate first assumed.
+    let mut others: Vec<Rig> = (0..8).map(|_| rig_listening(&speech)).collect();
+    for other in others.iter_mut().chain([&mut rig]) {
+        other.feed(8_000, true);
+        other.feed(1_000, false);
+    }
+    // One is at work; each of the others waits or is refused.
+    let deadline = std::time::Instant::now() + LIMIT;
+    let refused = loop {
+        let stats = speech.stats();
+        if stats.waiting as u64 + stats.overloaded == 8 {
+            break stats.overloaded;
+        }
+        assert!(std::time::Instant::now() < deadline, "{stats:?}");
+        std::thread::yield_now();
+    };
+    assert!((1..8).contains(&refused), "{refused} of nine");
+    assert!(!speech.has_room(), "no new calls");
+    assert_eq!(speech.stats().level, Level::Overloaded);
+    drop(held);
+    let told = others.iter().chain([&rig]).filter(|r| {
+        assert!(matches!(r.next(), HearEvent::SpeechStarted { .. }));
+        match r.next() {
+            HearEvent::Failed(SttError::Overloaded) => true,
+            HearEvent::Utterance { text, .. } => text != "fine",
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(told.count() as u64, refused, "each of those was told, and the others were heard");
+    assert!(speech.has_room(), "there is room again");
 }

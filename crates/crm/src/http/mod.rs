@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::header::HeaderMap;
-use reqwest::{Client, Method, redirect};
+use reqwest::{Client, ClientBuilder, Method, redirect};
 use rustls_platform_verifier::BuilderVerifierExt;
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -118,22 +118,26 @@ impl Answer {
     }
 }
 
+/// A client's beginnings: TLS as the platform trusts it. Redirects are not followed: credentials would go with them.
+pub fn client() -> Result<ClientBuilder, HttpError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(BuilderVerifierExt::with_platform_verifier)
+        .map_err(|e| HttpError(e.to_string()))?
+        .with_no_client_auth();
+    Ok(Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("baton/", env!("CARGO_PKG_VERSION"))))
+}
+
 impl Http {
-    /// A client for the system at `base`, such as `https://acme.example.com`. Redirects are not followed: credentials
-    /// would go with them.
+    /// A client for the system at `base`, such as `https://acme.example.com`.
     pub fn new(base: &str, auth: Auth, rules: Rules) -> Result<Self, HttpError> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
-            .map_err(|e| HttpError(e.to_string()))?
-            .with_no_client_auth();
         let base = base.trim_end_matches('/').to_owned();
-        let builder = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .user_agent(concat!("baton/", env!("CARGO_PKG_VERSION")));
+        let builder = client()?;
         let builder = if is_loopback(&base) { builder.no_proxy() } else { builder };
         let client = builder.build().map_err(|e| HttpError(e.to_string()))?;
         Ok(Self { client, base, auth, rules, breaker: Mutex::default(), pace: Mutex::default() })

@@ -35,8 +35,8 @@ async fn ask(config: &Config, call_id: &str) -> Result<(bool, String), String> {
     let Some(addr) = config.http else {
         return Err("this config has no API to ask: set [http] bind".into());
     };
-    let client =
-        reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().map_err(|e| e.to_string())?;
+    let client = baton_crm::client().map_err(|e| e.to_string())?.no_proxy().timeout(Duration::from_secs(10));
+    let client = client.build().map_err(|e| e.to_string())?;
     let mut request = client.get(format!("http://{addr}/api/v1/calls/{call_id}/trace"));
     if let Some(token) = &config.http_token {
         request = request.bearer_auth(token);

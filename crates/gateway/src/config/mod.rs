@@ -85,6 +85,7 @@ pub struct Speech {
     pub stt_threads: usize,
     pub tts_workers: usize,
     pub cache: PathBuf,
+    pub partials: bool,
     pub remote_stt: Option<RemoteEngine>,
     pub remote_tts: Option<RemoteEngine>,
 }
@@ -270,6 +271,7 @@ impl Compiler<'_> {
                 stt_threads: raw.speech.stt_threads,
                 tts_workers: raw.speech.tts_workers,
                 cache: self.path(raw.speech.cache),
+                partials: raw.speech.partials,
                 remote_stt,
                 remote_tts,
             },

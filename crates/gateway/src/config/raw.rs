@@ -195,6 +195,8 @@ pub struct Speech {
     pub stt_threads: usize,
     pub tts_workers: usize,
     pub cache: PathBuf,
+    /// Whether callers' words are told while they speak. Costs as much again as hearing them.
+    pub partials: bool,
     pub remote_stt: Option<RemoteEngine>,
     pub remote_tts: Option<RemoteEngine>,
 }
@@ -241,6 +243,7 @@ impl Default for Speech {
             stt_threads: 1,
             tts_workers: 1,
             cache: "var/speech-cache".into(),
+            partials: false,
             remote_stt: None,
             remote_tts: None,
         }

@@ -183,12 +183,15 @@ impl Gateway {
             api: config.http,
             metrics,
             changes: broadcast::Sender::new(256),
+            words: broadcast::Sender::new(256),
             by_leg: DashMap::new(),
             by_media: DashMap::new(),
             live: DashMap::new(),
             traces: traces::Traces::default(),
         });
-        shared.speech.preload(&config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>());
+        for flow in config.dids.values() {
+            shared.speech.preload(flow.voice(), &flow.prompts());
+        }
         tokio::spawn(pump_media(media_events, Arc::clone(&shared)));
 
         let draining = Arc::new(AtomicBool::new(false));
@@ -278,8 +281,9 @@ impl Gateway {
                 if !kept.is_empty() {
                     warn!(?kept, "new numbers are answered after a restart");
                 }
-                let prompts = self.config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>();
-                self.shared.speech.preload(&prompts);
+                for flow in self.config.dids.values() {
+                    self.shared.speech.preload(flow.voice(), &flow.prompts());
+                }
                 info!("flows, triggers, briefings and certificates are read again; new calls follow them");
             }
             Err(faults) => warn!("the config has faults, the one in use stays:\n{faults}"),

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use baton_audio::{Clip, RATE, decode_clip};
 use baton_speech::{Engines, Hints, SttError, Synthesizer, Transcriber, Transcript, TtsError};
 use reqwest::header::CONTENT_TYPE;
-use rustls_platform_verifier::BuilderVerifierExt;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
@@ -93,15 +92,8 @@ pub fn before_local(
 impl Remote {
     fn new(to: &RemoteEngine, counters: &Arc<RemoteCounters>) -> Result<Self, RemoteError> {
         let failed = |cause: String| RemoteError { url: to.url.clone(), cause };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .and_then(BuilderVerifierExt::with_platform_verifier)
+        let client = baton_crm::client()
             .map_err(|e| failed(e.to_string()))?
-            .with_no_client_auth();
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none()) // the key would go with it
             .timeout(to.timeout)
             .build()
             .map_err(|e| failed(e.to_string()))?;

@@ -96,6 +96,8 @@ pub struct Shared {
     pub metrics: Metrics,
     /// Records as they change, for who follows along.
     pub changes: broadcast::Sender<String>,
+    /// What callers are saying while they say it, for the same.
+    pub words: broadcast::Sender<String>,
     /// SIP leg → the call that owns it.
     pub by_leg: DashMap<LegId, Inbox>,
     /// Media leg → the call that owns it.

@@ -50,6 +50,14 @@ pub fn start(config: &Config, counters: &Arc<RemoteCounters>) -> Result<Speech, 
         }
         SttEngine::Auto | SttEngine::Whisper => (Engine::Whisper, SttModel::Whisper),
     };
+    let many_languages = config.dids.values().any(|flow| flow.language() != "en");
+    let mut more_voices = Vec::new();
+    for flow in config.dids.values().filter(|flow| !flow.voice().is_empty()) {
+        let path = layout.dir.join(format!("{}.onnx", flow.voice()));
+        if path != layout.voice() && !more_voices.contains(&path) {
+            more_voices.push(path);
+        }
+    }
     // Without the embedding model the flows' phrases decide alone.
     let mut missing = missing_for(&layout.dir, &[wanted]);
     missing.retain(|m| !m.is_optional());
@@ -67,6 +75,8 @@ pub fn start(config: &Config, counters: &Arc<RemoteCounters>) -> Result<Speech, 
             tokens: moonshine.tokens,
         },
         voice: layout.voice(),
+        more_voices,
+        many_languages,
         silero: layout.silero(),
         onnxruntime: layout.onnxruntime(),
         espeak_data: layout.espeak_data(),
@@ -76,7 +86,10 @@ pub fn start(config: &Config, counters: &Arc<RemoteCounters>) -> Result<Speech, 
     })?;
     let (stt, tts) = (config.speech.remote_stt.as_ref(), config.speech.remote_tts.as_ref());
     let engines = before_local(engines, stt, tts, counters)?;
-    Ok(Speech::start(engines, SpeechConfig { cache_dir: Some(config.speech.cache.clone()), ..SpeechConfig::default() }))
+    Ok(Speech::start(
+        engines,
+        SpeechConfig { cache_dir: Some(config.speech.cache.clone()), partials: config.speech.partials },
+    ))
 }
 
 /// The model that tells how near in meaning two sentences are; `None` where it was not fetched: the flows' phrases decide alone

@@ -108,11 +108,20 @@ impl Compiler<'_> {
                 "give a confidence from 0 to 1",
             );
         }
+        if raw.language.trim().len() != 2 {
+            self.fault(
+                &["flow", name, "language"],
+                format!("`{}` is no language", raw.language),
+                "give a two-letter code (ISO 639-1), e.g. \"en\"",
+            );
+        }
         Flow {
             name: name.to_owned(),
             company: raw.company.trim().to_owned(),
             greeting: company(&raw.greeting),
             opening: company(&raw.opening),
+            voice: raw.voice.trim().to_owned(),
+            language: raw.language.trim().to_lowercase(),
             rephrase: raw.rephrase.iter().map(|l| company(l)).collect(),
             no_input: raw.no_input.iter().map(|l| company(l)).collect(),
             patience,

@@ -33,7 +33,7 @@ impl Task {
             Action::Listen { on, hints, expected } => {
                 if let Some(ear) = &self.ear {
                     ear.expect(Expectation {
-                        hints: Hints { prompt: hints, ..Hints::default() },
+                        hints: Hints { prompt: hints, language: self.language.clone(), ..Hints::default() },
                         kind: records::expected(expected),
                     });
                     ear.open(on);
@@ -123,7 +123,10 @@ impl Task {
     fn say(&mut self, line: LineId, leg: Leg, texts: &[String]) {
         self.lines.ordered(line, leg);
         let inbox = self.inbox.clone();
-        self.shared.speech.speak(&texts.join(" "), Box::new(move |spoken| inbox.send(CallEvent::Spoken(line, spoken))));
+        // Agents hear the usual voice.
+        let voice = if leg == Leg::Caller { self.voice.as_str() } else { "" };
+        let out = Box::new(move |spoken| inbox.send(CallEvent::Spoken(line, spoken)));
+        self.shared.speech.speak_as(voice, &texts.join(" "), out);
     }
 
     pub(super) fn play(&mut self, line: LineId, words: &str, clip: Clip) {

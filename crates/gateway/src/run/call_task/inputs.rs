@@ -244,7 +244,12 @@ impl Task {
                 self.interrupted = self.lines.is_speaking(Leg::Caller);
                 self.feed(Input::SpeechStarted);
             }
-            HearEvent::Partial { .. } => {}
+            HearEvent::Partial { text } => {
+                if self.shared.words.receiver_count() > 0 {
+                    let words = serde_json::json!({"call_id": self.call.record().call_id, "text": text});
+                    let _ = self.shared.words.send(words.to_string()); // an error means that the last reader has just gone
+                }
+            }
             HearEvent::Utterance { text, confidence, features, ended, .. } => {
                 info!(text, confidence, "heard");
                 let misunderstood = std::mem::take(&mut self.misunderstood);

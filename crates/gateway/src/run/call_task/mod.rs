@@ -121,6 +121,9 @@ struct Task {
     caller_remote: Option<Remote>,
     answer: String,
     ear: Option<Ear>,
+    /// The flow's.
+    voice: String,
+    language: String,
     lines: Lines,
     /// What is being said to the caller: a speakerphone sends it back.
     playing: HashMap<PlayId, Clip>,
@@ -205,6 +208,8 @@ impl Task {
             caller_remote: None,
             answer: String::new(),
             ear: None,
+            voice: flow.voice().to_owned(),
+            language: flow.language().to_owned(),
             lines: Lines::default(),
             playing: HashMap::new(),
             mood: Frustration::new(Arc::clone(&means.tone)),

@@ -162,16 +162,20 @@ async fn trace(State(api): State<Api>, Path(id): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], baton_sip::ladder::draw(&steps)).into_response()
 }
 
-/// Every call's record as it changes, as server-sent events named `call`. Who reads too slowly misses some; an event `missed`
-/// says how many.
+/// Every call's record as it changes, as server-sent events named `call`, and what callers are saying while they say it, named
+/// `words`, where `speech.partials` asks for that. Who reads too slowly misses some; an event `missed` says how many.
 async fn events(State(api): State<Api>) -> impl IntoResponse {
-    let changes = BroadcastStream::new(api.shared.changes.subscribe()).map(|change| {
-        Ok::<_, Infallible>(match change {
-            Ok(record) => Event::default().event("call").data(record),
-            Err(BroadcastStreamRecvError::Lagged(n)) => Event::default().event("missed").data(n.to_string()),
-        })
-    });
-    Sse::new(changes).keep_alive(KeepAlive::default())
+    let told = |name: &'static str| {
+        move |change: Result<String, BroadcastStreamRecvError>| {
+            Ok::<_, Infallible>(match change {
+                Ok(data) => Event::default().event(name).data(data),
+                Err(BroadcastStreamRecvError::Lagged(n)) => Event::default().event("missed").data(n.to_string()),
+            })
+        }
+    };
+    let calls = BroadcastStream::new(api.shared.changes.subscribe()).map(told("call"));
+    let words = BroadcastStream::new(api.shared.words.subscribe()).map(told("words"));
+    Sse::new(calls.merge(words)).keep_alive(KeepAlive::default())
 }
 
 async fn hangup(State(api): State<Api>, Path(id): Path<String>) -> Response {
