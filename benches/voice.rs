@@ -253,7 +253,7 @@ impl Words {
         let (mut wrong, mut words) = (0, 0);
         for (file, (text, expected)) in &self.files {
             let pcm = telephone(load_clip(file)?.samples(), None);
-            let hints = Hints { prompt: expected.clone(), kind: samples::asked(text) };
+            let hints = Hints { prompt: expected.clone(), kind: samples::asked(text), ..Hints::default() };
             let heard = stt.transcribe(&pcm, &hints)?.text;
             let (want, got) = (canonical(text), canonical(&heard));
             (wrong, words) = (wrong + distance(&want, &got), words + want.len());

@@ -34,7 +34,7 @@ pub fn load_clip(path: impl AsRef<Path>) -> Result<Clip, LoadError> {
 }
 
 /// The same from memory; `extension` (such as `"wav"`) helps to find the format.
-pub fn decode_clip(bytes: &'static [u8], extension: &str) -> Result<Clip, LoadError> {
+pub fn decode_clip(bytes: impl AsRef<[u8]> + Send + Sync + 'static, extension: &str) -> Result<Clip, LoadError> {
     let (pcm, rate) = decode(Box::new(Cursor::new(bytes)), extension)?;
     clip_of(&pcm, rate)
 }

@@ -40,7 +40,11 @@ fn main() -> Result<(), Failure> {
                     let prompt = if biased { sample.expected.clone() } else { String::new() };
                     let heard = stt.transcribe(
                         &pcm,
-                        &Hints { prompt, kind: if biased { sample.asked } else { Expected::Anything } },
+                        &Hints {
+                            prompt,
+                            kind: if biased { sample.asked } else { Expected::Anything },
+                            ..Hints::default()
+                        },
                     )?;
                     cpu += cpu_time() - before;
                     times.push(began.elapsed());

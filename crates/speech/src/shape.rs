@@ -50,6 +50,9 @@ const TEENS: [&str; 10] =
     ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"];
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
+/// Figures that are heard as other words come in groups of up to so many.
+const MISHEARD: usize = 3;
+
 /// How `text` stands when `expected` was asked for.
 pub fn shape(text: &str, expected: Expected) -> Shape {
     let text = text.trim_end();
@@ -64,7 +67,8 @@ pub fn shape(text: &str, expected: Expected) -> Shape {
         if digits >= wanted {
             return Shape::Complete;
         }
-        if digits > 0 {
+        // The model takes single figures for words, "seven" for "heaven": a few that are no answer are the first of them.
+        if digits > 0 || words.len() <= MISHEARD && !words.iter().any(|w| YES_NO.contains(&w.as_str())) {
             return Shape::Hanging;
         }
     }
@@ -137,6 +141,9 @@ mod tests {
             ("double seven three four", Digits(4), Shape::Complete),
             ("It's A, one zero,", Digits(4), Shape::Hanging),
             ("I don't have it.", Digits(4), Shape::Sentence),
+            ("Heaven.", Digits(4), Shape::Hanging),
+            ("Sick pie, pie.", Digits(6), Shape::Hanging),
+            ("No.", Digits(4), Shape::Sentence),
             ("Maria Gomez.", Name, Shape::Complete),
             ("Maria", Name, Shape::Open),
             ("My name is", Name, Shape::Hanging),

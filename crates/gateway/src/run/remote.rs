@@ -255,7 +255,7 @@ impl Synthesizer for Mouth {
         let clip = self
             .remote
             .post("audio/speech", "application/json", body.to_string().into_bytes())
-            .and_then(|bytes| decode_clip(&bytes, "wav").map_err(|e| format!("its answer is no WAV: {e}")));
+            .and_then(|bytes| decode_clip(bytes, "wav").map_err(|e| format!("its answer is no WAV: {e}")));
         self.substitute = clip.is_err();
         let why = match clip {
             Ok(clip) => return Ok(clip),

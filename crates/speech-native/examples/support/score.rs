@@ -1,5 +1,6 @@
 //! Word error rate, with numbers compared by value: "two hundred and eighty dollars" is "$280", "A one zero four two" is
 //! "A-1042".
+#![allow(dead_code, reason = "not every example needs all of it")]
 
 const SMALL: [&str; 20] = [
     "zero",
