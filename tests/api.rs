@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper that fails is a failed test")]
 
 use std::io::BufRead;
+use std::net::UdpSocket;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use baton_phone::{InviteOptions, Phone, PhoneConfig};
 use serde_json::Value;
-use support::{Gateway, dir};
+use support::{Gateway, baton, dir};
 
 fn json(answer: (u16, String)) -> Value {
     assert_eq!(answer.0, 200, "{}", answer.1);
@@ -23,7 +25,12 @@ fn until(what: &str, mut test: impl FnMut() -> bool) {
 
 #[test]
 fn a_call_is_followed_told_and_ended_and_an_agent_is_paused() {
-    let gateway = Gateway::start(&dir("api").unwrap(), |t| t).unwrap();
+    // A capture server that keeps what it is sent.
+    let capture = UdpSocket::bind("127.0.0.1:0").unwrap();
+    capture.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let to = capture.local_addr().unwrap();
+    let hep = |t: String| t + &format!("\n[sip.hep]\nto = \"{to}\"\npassword = \"homer\"\n");
+    let gateway = Gateway::start(&dir("api").unwrap(), hep).unwrap();
     let events = gateway.events().unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -61,6 +68,30 @@ fn a_call_is_followed_told_and_ended_and_an_agent_is_paused() {
     assert_eq!(timeline.first().unwrap(), &format!("INVITE from {number} for 5000"), "{timeline:?}");
     assert!(timeline.last().unwrap().starts_with("over: shutdown by baton"), "{timeline:?}");
     drop(call);
+
+    // The messages of the call, by the API and by the command that asks it; a call nobody knows.
+    let ladder = gateway.get(&format!("/api/v1/calls/{id}/trace")).unwrap();
+    assert_eq!(ladder.0, 200);
+    for step in ["INVITE 1", "200 (INVITE 1)", "ACK 1", "BYE"] {
+        assert!(ladder.1.contains(step), "{step} is missing:\n{}", ladder.1);
+    }
+    let trace = |id: &str| {
+        let config = gateway.dir.join("baton.toml");
+        Command::new(baton()).arg("trace").arg("--config").arg(config).arg(id).output().unwrap()
+    };
+    let drawn = trace(&id);
+    assert!(drawn.status.success(), "{drawn:?}");
+    assert_eq!(String::from_utf8(drawn.stdout).unwrap().trim_end(), ladder.1.trim_end());
+    assert_eq!(trace("none").status.code(), Some(1));
+
+    let mut copies = String::new();
+    let mut packet = [0u8; 4096];
+    while !copies.contains("BYE sip:") {
+        let n = capture.recv(&mut packet).expect("a copy of each message, the BYE at last");
+        assert!(packet[..n].starts_with(b"HEP3"), "no HEP3 packet");
+        copies.push_str(&String::from_utf8_lossy(&packet[..n]));
+    }
+    assert!(copies.contains("INVITE sip:5000@") && copies.contains("homer"), "{copies}");
 
     let state = |e: &str| {
         json(gateway.get("/api/v1/agents").unwrap())

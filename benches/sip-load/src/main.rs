@@ -1,9 +1,11 @@
 //! The same SIPp scenario (INVITE with SDP, 180, 200 with SDP, ACK, BYE, 200) against Baton's endpoint and against
 //! `rsipstack`, one after the other, each in a process of its own whose CPU time is read from `/proc`.
 //!
-//! `cargo run --release` prints the table; arguments are calls per second, 200 and 1,000 without any. Needs `sipp`.
+//! `cargo run --release` prints the table; arguments are calls per second, 200 and 1,000 without any. `overload`, `soak` and
+//! `register` instead of rates put Baton's endpoint alone under stress. Needs `sipp`.
 
 mod servers;
+mod stress;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -23,6 +25,12 @@ fn main() -> Result<()> {
         && mode == "serve"
     {
         return serve(stack, addr.parse()?, threads.parse()?);
+    }
+    match args.first().map(String::as_str) {
+        Some("overload") => return stress::overload(),
+        Some("soak") => return stress::soak(),
+        Some("register") => return stress::register(),
+        _ => {}
     }
     let rates: Vec<u64> =
         args.iter().map(|a| a.parse().context("a rate is calls per second")).collect::<Result<_>>()?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use baton_sip::sdp::{self, Codec, SessionId};
-use baton_sip::{Limits, Listen, SipCommand, SipConfig, SipEvent, Transport};
+use baton_sip::{ExtensionAuth, Ha1, Limits, Listen, SipCommand, SipConfig, SipEvent, Transport};
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog::{Dialog, DialogState};
 use rsipstack::dialog::dialog_layer::DialogLayer;
@@ -25,14 +25,28 @@ impl Ports {
     }
 }
 
+/// On each line of standard input it tells how full its tables are. Its extensions are those of `registrations.csv`.
 pub async fn baton(addr: SocketAddr) -> Result<()> {
+    let domain = SipConfig::default().domain;
+    let extension = |n: u32| ExtensionAuth {
+        ext: n.to_string(),
+        ha1: Ha1::from_password(&n.to_string(), &domain, &format!("load-{n}")),
+    };
     let config = SipConfig {
+        extensions: (3_000..3_100).map(extension).collect(),
+        sha256: false,
         listen: vec![Listen { transport: Transport::Udp, bind: addr }],
         numbers: vec!["*".into()],
         limits: Limits { legs: 50_000, transactions: 500_000, events: 16_384, ..Limits::default() },
         ..SipConfig::default()
     };
     let (sip, mut events) = baton_sip::start(config).await?;
+    let teller = sip.clone();
+    std::thread::spawn(move || {
+        for _ in std::io::stdin().lines().map_while(Result::ok) {
+            println!("{:?}", teller.sizes());
+        }
+    });
     let mut ports = Ports(20_000);
     while let Some(event) = events.recv().await {
         if let SipEvent::Incoming { leg, sdp: Some(offer), .. } = event {

@@ -168,10 +168,10 @@ impl SipHandle {
         contacts.get(ext).cloned().unwrap_or_default()
     }
 
-    /// The SIP messages of a leg, in order of time: while it lives, and as long as it is among the latest `traced_calls`. Empty
-    /// for any other. `ladder::draw` makes a picture of them.
-    pub fn ladder(&self, leg: LegId) -> Vec<TraceStep> {
-        self.ladders.of_leg(leg)
+    /// The SIP messages of some legs, in order of time: while they live, and as long as they are among the latest
+    /// `traced_calls`. Empty for any other. `ladder::draw` makes a picture of them.
+    pub fn ladder(&self, legs: &[LegId]) -> Vec<TraceStep> {
+        self.ladders.of_legs(legs)
     }
 
     /// While on, new calls and OPTIONS get 503; live calls go on.

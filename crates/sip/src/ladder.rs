@@ -101,10 +101,10 @@ impl Ladders {
         Self(Arc::new(Mutex::new(Book { calls: HashMap::new(), order: VecDeque::new(), most })))
     }
 
-    /// The messages of a leg, in order of time; empty for one that is not known any more.
-    pub fn of_leg(&self, leg: LegId) -> Vec<TraceStep> {
+    /// The messages of these legs, in order of time; empty for such as are not known any more.
+    pub fn of_legs(&self, legs: &[LegId]) -> Vec<TraceStep> {
         let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut legs: Vec<_> = book.calls.iter().filter(|(_, l)| l.leg == leg).collect();
+        let mut legs: Vec<_> = book.calls.iter().filter(|(_, l)| legs.contains(&l.leg)).collect();
         legs.sort_by_key(|(_, l)| l.began);
         let Some(began) = legs.first().map(|(_, l)| l.began) else { return Vec::new() };
         let mut steps: Vec<TraceStep> = legs.iter().flat_map(|(id, ladder)| ladder.steps(id, began)).collect();
@@ -289,8 +289,8 @@ mod tests {
         }
         let unknown = message("nobody's");
         ladders.note(now, false, &flow("192.0.2.9:5060"), glance(unknown.as_bytes()).unwrap());
-        assert!(ladders.of_leg(LegId(0)).is_empty(), "the oldest made way");
-        let kept = ladders.of_leg(LegId(2));
+        assert!(ladders.of_legs(&[LegId(0)]).is_empty(), "the oldest made way");
+        let kept = ladders.of_legs(&[LegId(2)]);
         assert_eq!((kept.len(), kept[0].at, kept[47].at), (48, Duration::ZERO, Duration::from_millis(99)));
     }
 
@@ -309,7 +309,7 @@ mod tests {
             let text = message(start, cseq);
             ladders.note(now + Duration::from_millis(ms), sent, to, glance(&text).unwrap());
         }
-        let drawn = draw(&ladders.of_leg(LegId(1)));
+        let drawn = draw(&ladders.of_legs(&[LegId(1)]));
         let expected = "
                 192.0.2.9:5060 (udp)              192.0.2.7:5070 (udp)       Baton
     0.000                  |-------------------- INVITE 1 ------------------->|

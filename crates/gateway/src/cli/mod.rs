@@ -4,6 +4,7 @@ mod crm;
 mod dial;
 mod init;
 mod models;
+mod trace;
 mod version;
 
 use std::io::Write;
@@ -58,6 +59,13 @@ enum Command {
         #[arg(long)]
         contact: Option<String>,
     },
+    /// The SIP messages of one call, drawn as a ladder: of a live call, or one of the latest. Asks the running gateway.
+    Trace {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// As the log and the record name it.
+        call_id: String,
+    },
     /// Place one call: play, record, report. For scripts and people.
     Dial(dial::Args),
 }
@@ -80,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Models { command } => models::main(command),
         Command::Crm { command } => crm::main(command),
         Command::Forget { config, numbers, contact } => crm::forget(config, numbers, contact),
+        Command::Trace { config, call_id } => trace::main(config, &call_id),
         Command::Dial(args) => dial::main(args),
     }
 }

@@ -77,7 +77,25 @@ pub struct Sip {
     pub ws_origins: Vec<String>,
     pub known_callers_only: bool,
     pub qualify_s: u64,
+    pub udp_max: usize,
+    pub dns: Option<SocketAddr>,
+    pub hep: Option<Hep>,
     pub defence: Defence,
+}
+
+/// `[sip.hep]`: copies of all SIP messages for a capture server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hep {
+    pub to: SocketAddr,
+    #[serde(default = "node")]
+    pub node: u32,
+    pub password: Option<String>,
+}
+
+/// Our number at the capture server, unless another is given.
+fn node() -> u32 {
+    2_001
 }
 
 impl Default for Sip {
@@ -101,6 +119,9 @@ impl Default for Sip {
             ws_origins: Vec::new(),
             known_callers_only: false,
             qualify_s: 60,
+            udp_max: 1_300,
+            dns: None,
+            hep: None,
             defence: Defence::default(),
         }
     }

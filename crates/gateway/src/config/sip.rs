@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use baton_sip::{Defence, Listen, TlsFiles, Transport, TrunkConfig};
+use baton_sip::{Defence, HepConfig, Listen, TlsFiles, Transport, TrunkConfig};
 
 use super::{Compiler, raw};
 
@@ -19,6 +19,9 @@ pub struct Sip {
     pub ws_origins: Vec<String>,
     pub known_callers_only: bool,
     pub qualify: Option<Duration>,
+    pub udp_max: usize,
+    pub dns: Option<std::net::SocketAddr>,
+    pub hep: Option<HepConfig>,
     pub defence: Defence,
     pub trunks: Vec<TrunkConfig>,
 }
@@ -45,6 +48,13 @@ impl Compiler<'_> {
                 "give 90 or more (RFC 4028 §4), or remove the key",
             );
         }
+        if !(500..=65_000).contains(&raw.udp_max) {
+            self.fault(
+                &["sip", "udp_max"],
+                format!("`udp_max` is {}", raw.udp_max),
+                "give bytes between 500 and 65000; 1300 suits most networks (RFC 3261 §18.1.1)",
+            );
+        }
         let tls = self.tls(&raw);
         let defence = self.defence(&raw.defence);
         let trunks = self.trunks(trunks, &raw.domain);
@@ -58,6 +68,9 @@ impl Compiler<'_> {
             ws_origins: raw.ws_origins,
             known_callers_only: raw.known_callers_only,
             qualify: (raw.qualify_s > 0).then(|| Duration::from_secs(raw.qualify_s)),
+            udp_max: raw.udp_max,
+            dns: raw.dns,
+            hep: raw.hep.map(|h| HepConfig { to: h.to, node: h.node, password: h.password }),
             defence,
             trunks,
         }

@@ -13,6 +13,7 @@ mod records;
 mod secrets;
 mod shared;
 mod speech;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -182,6 +183,7 @@ impl Gateway {
             by_leg: DashMap::new(),
             by_media: DashMap::new(),
             live: DashMap::new(),
+            traces: traces::Traces::default(),
         });
         shared.speech.preload(&config.dids.values().flat_map(|flow| flow.prompts()).collect::<Vec<_>>());
         tokio::spawn(pump_media(media_events, Arc::clone(&shared)));
@@ -455,6 +457,9 @@ fn sip_config(config: &Config, passwords: &secrets::Passwords, restore: Vec<Regi
         trunks: sip.trunks,
         known_callers_only: sip.known_callers_only,
         qualify: sip.qualify,
+        udp_max: sip.udp_max,
+        dns: sip.dns,
+        hep: sip.hep,
         tell_registrations: true,
         restore,
         extensions: passwords.sip_extensions(&sip.domain),

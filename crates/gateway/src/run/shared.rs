@@ -19,6 +19,7 @@ use tracing::warn;
 
 use super::desk::{self, Desk};
 use super::metrics::Metrics;
+use super::traces::Traces;
 use crate::config::Codec;
 
 /// What reaches a call's task.
@@ -101,6 +102,8 @@ pub struct Shared {
     pub by_media: DashMap<MediaLeg, Inbox>,
     /// Live calls, for the API and for the drain.
     pub live: DashMap<String, Inbox>,
+    /// Which legs the calls of late had.
+    pub traces: Traces,
 }
 
 impl Shared {

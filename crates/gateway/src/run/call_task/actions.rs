@@ -194,6 +194,7 @@ impl Task {
             Ok((media, local)) => {
                 let side = Side::new(self.shared.sip.new_leg(), media, local);
                 self.shared.by_leg.insert(side.sip, self.inbox.clone());
+                self.shared.traces.note(&self.call.record().call_id, side.sip);
                 self.shared.by_media.insert(side.media, self.inbox.clone());
                 Some(side)
             }

@@ -44,6 +44,7 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/calls", get(calls))
         .route("/api/v1/calls/{id}", get(call))
         .route("/api/v1/calls/{id}/timeline", get(told))
+        .route("/api/v1/calls/{id}/trace", get(trace))
         .route("/api/v1/calls/{id}/hangup", post(hangup))
         .route("/api/v1/agents", get(agents))
         .route("/api/v1/agents/{extension}/ready", post(agent_ready))
@@ -149,6 +150,16 @@ async fn told(State(api): State<Api>, Path(id): Path<String>) -> Response {
         Ok(None) => no_call(&id),
         Err(e) => fault(&e),
     }
+}
+
+/// The call's SIP messages, drawn.
+async fn trace(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    let steps = api.shared.traces.legs(&id).map(|legs| api.shared.sip.ladder(&legs)).unwrap_or_default();
+    if steps.is_empty() {
+        let error = format!("no messages are kept of a call {id}: they are of the latest calls, until a restart");
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response();
+    }
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], baton_sip::ladder::draw(&steps)).into_response()
 }
 
 /// Every call's record as it changes, as server-sent events named `call`. Who reads too slowly misses some; an event `missed`

@@ -9,7 +9,7 @@ fn a_call_is_drawn_as_it_went() {
     pair.order(0, SipCommand::Bye { leg: a, reason: None });
     pair.run(ms(100));
     let story = |who: usize, leg| -> Vec<String> {
-        let steps = pair.cores[who].ladders().of_leg(leg);
+        let steps = pair.cores[who].ladders().of_legs(&[leg]);
         steps
             .iter()
             .map(|s| {
@@ -20,7 +20,7 @@ fn a_call_is_drawn_as_it_went() {
     };
     assert_eq!(story(0, a), [">INVITE", "<100 INVITE", "<200 INVITE", ">ACK", ">BYE", "<200 BYE"]);
     assert_eq!(story(1, b), ["<INVITE", ">100 INVITE", ">200 INVITE", "<ACK", "<BYE", ">200 BYE"]);
-    let drawn = draw(&pair.cores[0].ladders().of_leg(a));
+    let drawn = draw(&pair.cores[0].ladders().of_legs(&[a]));
     assert!(drawn.contains("192.0.2.2:5060 (udp)") && drawn.contains("<") && drawn.lines().count() == 7, "{drawn}");
     pair.finish();
 }
@@ -31,7 +31,7 @@ fn forks_share_a_ladder_and_scanners_have_none() {
     script.send(&request("INVITE", "sip:nobody@192.0.2.1", "x", 1, "", OFFER));
     script.send(&request("OPTIONS", "sip:nobody@192.0.2.1", "y", 1, "", ""));
     established(&mut script, "");
-    assert!(script.core.ladders().of_leg(LegId(0)).is_empty());
-    let steps = script.core.ladders().of_leg(LegId(2));
+    assert!(script.core.ladders().of_legs(&[LegId(0)]).is_empty());
+    let steps = script.core.ladders().of_legs(&[LegId(2)]);
     assert_eq!(steps.len(), 4, "the refused INVITE of the same Call-ID made no call: {steps:?}");
 }
