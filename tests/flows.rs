@@ -96,10 +96,10 @@ fn model(request: &Request) -> Option<String> {
     let asked = request.json();
     let said = asked["messages"][1]["content"].as_str().unwrap_or_default().to_lowercase();
     let said = said.split("the caller said:").nth(1).unwrap_or_default().to_owned();
-    let text = if said.contains("call off") {
+    let text = if said.contains("lamp") {
         // One thing that was never said, one in nobody's record, and a summary that is true.
         json!({"slots": [{"slot": "amount", "quote": "five hundred dollars"}, {"slot": "phone", "quote": "555 867 5309"}],
-            "summary": "The caller wants to call off an order."})
+            "summary": "The caller paid too much for the lamp."})
         .to_string()
     } else if said.contains("rug") {
         json!({"slots": [], "summary": "Harold Finch lost 900 dollars in Boston."}).to_string()
@@ -114,12 +114,12 @@ fn model(request: &Request) -> Option<String> {
 #[test]
 fn all_flows_run_with_web_hooks_and_a_language_model() {
     let hooks = Server::start(|request| match request.path.as_str() {
-        "/cancel" => Some(json!({"done": true, "say": "Order cancelled, and you get your money back."}).to_string()),
+        "/refund" => Some(json!({"done": true, "say": "You get your money back on Friday."}).to_string()),
         _ => None,
     });
     let language = Server::start(model);
     let titles = [
-        "cancel before it ships",
+        "refund under the limit",
         "angry but polite",
         "asks for the state of a report",
         "when is my appointment",
@@ -128,13 +128,13 @@ fn all_flows_run_with_web_hooks_and_a_language_model() {
     let calls = spoken::calls(&titles).unwrap();
     assert_eq!(calls.len(), titles.len());
     let sections = format!(
-        "[webhook.cancel]\nurl = \"{0}/cancel\"\nsecret = \"{SECRET}\"\n\n[webhook.replace]\nurl = \"{0}/replace\"\nsecret = \"{SECRET}\"\n\
+        "[webhook.refund]\nurl = \"{0}/refund\"\nsecret = \"{SECRET}\"\n\n[webhook.replace]\nurl = \"{0}/replace\"\nsecret = \"{SECRET}\"\n\
          timeout_ms = 500\n\n[language]\nurl = \"{1}/v1\"\nmodel = \"stand-in\"\ntimeout_ms = 700\n\n[[did]]\nnumber = \"5000\"",
         hooks.url, language.url
     );
     let hooked = move |text: String| {
         let text = text.replacen("[[did]]\nnumber = \"5000\"", &sections, 1);
-        ["cancel", "replace"].iter().zip(["cancel_order", "damaged_item"]).fold(text, |text, (hook, intent)| {
+        ["refund", "replace"].iter().zip(["billing_dispute", "damaged_item"]).fold(text, |text, (hook, intent)| {
             let (before, after) = text.split_once(&format!("name = \"{intent}\"")).unwrap();
             let after =
                 after.replacen("action = \"take_request\"", &format!("action = \"webhook\"\nwebhook = \"{hook}\""), 1);
@@ -150,28 +150,28 @@ fn all_flows_run_with_web_hooks_and_a_language_model() {
     };
 
     // What the web hook did is told, and counts as an attempt.
-    let cancel = &of("cancel before it ships").record;
-    let said = cancel["turns"].to_string();
-    assert!(said.contains("you get your money back"), "{said}");
-    assert_eq!(cancel["disposition"], "REQUEST-CANCEL", "{cancel:#}");
+    let refund = &of("refund under the limit").record;
+    let said = refund["turns"].to_string();
+    assert!(said.contains("You get your money back"), "{said}");
+    assert_eq!(refund["disposition"], "REQUEST-REFUND", "{refund:#}");
     assert_eq!(
-        (&cancel["attempts"][0]["action"], &cancel["attempts"][0]["outcome"]),
-        (&json!("cancel"), &json!("done"))
+        (&refund["attempts"][0]["action"], &refund["attempts"][0]["outcome"]),
+        (&json!("refund"), &json!("done"))
     );
-    let asked = hooks.seen("/cancel");
+    let asked = hooks.seen("/refund");
     assert_eq!(asked.len(), 1, "once: {asked:?}");
     let (body, now) = (&asked[0].body, jiff::Timestamp::now().as_second());
     let (at, signature) = (asked[0].header("baton-timestamp"), asked[0].header("baton-signature"));
     assert!(baton_crm::verify_webhook(SECRET, at, signature, body, now, 300), "{:?}", asked[0]);
-    assert!(asked[0].header("idempotency-key").contains(cancel["call_id"].as_str().unwrap()));
+    assert!(asked[0].header("idempotency-key").contains(refund["call_id"].as_str().unwrap()));
     let data = &asked[0].json()["data"];
-    assert_eq!((&data["action"], &data["contact"]), (&json!("cancel"), &json!("c1")), "{data:#}");
-    assert_eq!(data["values"]["order_number"], "A-1042", "{data:#}");
+    assert_eq!((&data["action"], &data["contact"]), (&json!("refund"), &json!("c2")), "{data:#}");
+    assert_eq!(data["values"]["order_number"], "A-1043", "{data:#}");
 
     // The language model sums up; what was not said it cannot bring in.
-    let summary = cancel["summary"].as_str().unwrap();
-    assert!(summary.ends_with("In short: The caller wants to call off an order."), "{summary}");
-    assert!(cancel["slots"]["amount"].is_null() && cancel["slots"]["phone"].is_null(), "{cancel:#}");
+    let summary = refund["summary"].as_str().unwrap();
+    assert!(summary.ends_with("In short: The caller paid too much for the lamp."), "{summary}");
+    assert!(refund["slots"]["amount"]["value"] == "$80" && refund["slots"]["phone"].is_null(), "{refund:#}");
 
     // A web hook that does not answer in time is a fault of ours: a person takes over.
     let rug = &of("angry but polite").record;

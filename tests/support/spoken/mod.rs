@@ -26,6 +26,8 @@ pub const NUMBERS: [(&str, &str); 4] = [("orders", "5000"), ("outage", "5001"), 
 const GAP: Duration = Duration::from_millis(900);
 /// Voice that makes a turn of the assistant.
 const TURN: Duration = Duration::from_millis(200);
+/// After a refusal, before the next try.
+const REDIAL: Duration = Duration::from_secs(5);
 /// A call that lasts longer is hung up.
 const LIMIT: Duration = Duration::from_secs(200);
 
@@ -52,7 +54,9 @@ struct List {
 /// A call ready to be placed.
 #[derive(Debug, Clone)]
 pub struct Spoken {
+    /// What is said and must come out.
     pub call: Call,
+    /// Engine and name.
     pub voice: String,
     from: String,
     noise: Option<Arc<[i16]>>,
@@ -64,10 +68,15 @@ pub struct Spoken {
 pub struct Outcome {
     /// As it was when a person was called for, or at its end.
     pub record: Value,
+    /// Slots that are right, of so many.
     pub slots: (usize, usize),
+    /// The trigger, or that there was none.
     pub trigger_right: bool,
+    /// The disposition, where the script names one.
     pub disposition_right: bool,
+    /// Facts in the briefing, of so many.
     pub facts: (usize, usize),
+    /// All that is not as it must be, in words.
     pub faults: Vec<String>,
 }
 
@@ -77,14 +86,14 @@ pub fn calls(titles: &[&str]) -> Result<Vec<Spoken>> {
     let list: List = toml::from_str(&std::fs::read_to_string(room.join("calls.toml"))?)?;
     let cues: BTreeMap<String, BTreeMap<String, [usize; 2]>> =
         serde_json::from_str(&std::fs::read_to_string(room.join("cues.json"))?)?;
-    let noise = baton_audio::load_clip(&root().join("media/callers/line-noise/noise.flac"))?;
+    let noise = baton_audio::load_clip(root().join("media/callers/line-noise/noise.flac"))?;
     let mut out = Vec::new();
     for (number, listed) in (1..).zip(list.call) {
         if !titles.is_empty() && !titles.contains(&listed.title.as_str()) {
             continue;
         }
         let name = format!("{number:02}");
-        let clip = baton_audio::load_clip(&room.join(format!("{name}.ogg")))?;
+        let clip = baton_audio::load_clip(room.join(format!("{name}.ogg")))?;
         let per_ms = baton_audio::RATE as usize / 1_000;
         let piece = |[from, to]: [usize; 2]| {
             let samples = clip.samples();
@@ -168,7 +177,14 @@ pub async fn run(gateway: Arc<Gateway>, calls: Vec<Spoken>, at_once: usize, agen
             tokio::spawn(async move {
                 let _place = free.acquire().await?;
                 let name = call.call.title.clone();
-                place(&gateway, call).await.with_context(|| name)
+                let deadline = Instant::now() + LIMIT;
+                loop {
+                    match place(&gateway, &call).await.with_context(|| name.clone())? {
+                        Some(outcome) => break Ok::<_, anyhow::Error>(outcome),
+                        None if Instant::now() > deadline => bail!("{name}: refused again and again"),
+                        None => tokio::time::sleep(REDIAL).await,
+                    }
+                }
             })
         })
         .collect();
@@ -192,7 +208,8 @@ async fn agent(gateway: SocketAddr, extension: String) -> Result<()> {
     Ok(())
 }
 
-async fn place(gateway: &Gateway, spoken: Spoken) -> Result<Outcome> {
+/// None: the gateway takes no call now, as it may when the machine is busy (503).
+async fn place(gateway: &Gateway, spoken: &Spoken) -> Result<Option<Outcome>> {
     let questions = Questions::of(&spoken.call.flow)?;
     let number = NUMBERS.iter().find(|(flow, _)| *flow == spoken.call.flow).context("no number for the flow")?.1;
     let phone = Phone::open(PhoneConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), &spoken.from)).await?;
@@ -217,7 +234,8 @@ async fn place(gateway: &Gateway, spoken: Spoken) -> Result<Outcome> {
         });
         let ready = tokio::select! {
             event = call.event() => match event {
-                None | Some(CallEvent::Ended { .. } | CallEvent::Failed { .. }) => break gateway.record_of(&spoken.from)?,
+                None | Some(CallEvent::Ended { .. }) => break gateway.record_of(&spoken.from)?,
+                Some(CallEvent::Failed { .. }) => return Ok(None),
                 Some(_) => false,
             },
             ready = silent => ready,
@@ -252,7 +270,7 @@ async fn place(gateway: &Gateway, spoken: Spoken) -> Result<Outcome> {
     };
     call.hang_up();
     let _ = tokio::time::timeout(Duration::from_secs(3), async { while call.event().await.is_some() {} }).await;
-    Ok(judge(&spoken.call, record))
+    Ok(Some(judge(&spoken.call, record)))
 }
 
 fn judge(call: &Call, record: Value) -> Outcome {

@@ -10,8 +10,11 @@ use crate::root;
 /// One scripted call: what the caller knows, says, and what must come out.
 #[derive(Debug, Clone, Default)]
 pub struct Call {
+    /// As in the corpus.
     pub title: String,
+    /// The flow it is for.
     pub flow: String,
+    /// Marked so in the corpus.
     pub awkward: bool,
     /// Whose number it is called from, by name.
     pub known: Option<String>,
@@ -20,6 +23,7 @@ pub struct Call {
     answers: BTreeMap<String, Vec<String>>,
     /// `escalate TRIGGER` or `finish CODE`.
     pub end: String,
+    /// Where it is not the end's own.
     pub disposition: Option<String>,
     /// Name, value (none: it must not be filled), whole or part of it.
     pub slots: Vec<(String, Option<String>, bool)>,

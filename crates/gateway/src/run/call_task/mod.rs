@@ -191,10 +191,10 @@ impl Task {
     }
 
     fn with(shared: &Arc<Shared>, inbox: &Inbox, call: Call, caller: Side, (flow, means): (&Flow, Arc<Means>)) -> Self {
-        shared.by_leg.insert(caller.sip, inbox.clone());
-        shared.by_media.insert(caller.media, inbox.clone());
         let call_id = call.record().call_id.clone();
+        shared.by_leg.insert(caller.sip, inbox.clone());
         shared.traces.note(&call_id, caller.sip);
+        shared.by_media.insert(caller.media, inbox.clone());
         shared.live.insert(call_id.clone(), inbox.clone());
         Self {
             call,
