@@ -28,6 +28,7 @@ test-pure:      ## the pure rooms alone, in seconds
 
 bench: setup-test build models ## benchmarks with comparisons; writes target/bench/summary.json
 	$(CARGO) bench -p baton-whole --bench handoff
+	$(CARGO) bench -p baton-whole --bench record
 	$(CARGO) bench -p baton-crm --bench outbox
 	$(CARGO) bench -p baton-media --bench relay
 	$(CARGO) bench -p baton-tone --bench tone

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a helper that fails is a failed test")]
 
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use baton_audio::AudioFrame;
 use baton_speech::scripted::{Script, engines};
@@ -171,6 +171,18 @@ fn a_line_is_spoken_in_clauses_and_the_second_time_from_the_cache() {
         }
     };
     assert_eq!(say(&speech), ["One moment, please.", "It is $5."]);
+    // What was said in one call tells of its caller: it is not on disk. Prompts are.
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    let speech = Speech::start(
+        engines(&Script::default()),
+        SpeechConfig { cache_dir: Some(dir.clone()), ..SpeechConfig::default() },
+    );
+    speech.preload(&["One moment, please. It is $5.".into()]);
+    let deadline = Instant::now() + LIMIT;
+    while !speech.is_preloaded() || std::fs::read_dir(&dir).unwrap().count() < 2 {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
     // No engine at all: everything comes from the disk.
     let mut none = engines(&Script::default());
     none.synthesizers.clear();
