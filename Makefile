@@ -31,6 +31,7 @@ bench: setup-test build models ## benchmarks with comparisons; writes target/ben
 	$(CARGO) bench -p baton-whole --bench voice
 	$(CARGO) bench -p baton-whole --bench spoken
 	$(CARGO) bench -p baton-meaning --bench turn
+	$(CARGO) bench -p baton-whole --bench record
 	$(CARGO) bench -p baton-crm --bench outbox
 	$(CARGO) bench -p baton-media --bench relay
 	$(CARGO) bench -p baton-tone --bench tone

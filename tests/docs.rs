@@ -90,7 +90,7 @@ fn what_the_documents_tell_you_to_type_works() {
             }
             // Every test of this project that starts a gateway runs this one.
             ["baton", "run", "--config", file] => run(baton(), &["check", "--config", file], &place),
-            ["baton", "crm", "test", ..] => run(baton(), &["crm", "test", "--config", "my-gateway/baton.toml"], &place),
+            ["baton", "crm", verb, ..] => run(baton(), &["crm", verb, "--help"], &place),
             ["baton", "forget", ..] => run(baton(), &["forget", "--help"], &place),
             ["baton", "check", ..] => run(baton(), &words[1..], &place),
             ["baton", "models", ..] => run(baton(), &["models", "verify", "--help"], root()),

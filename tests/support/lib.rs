@@ -2,6 +2,7 @@
 //! test phone, and reads what it leaves behind. Knows nothing of the gateway's inside.
 
 pub mod spoken;
+pub mod talk;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -223,6 +224,13 @@ impl Gateway {
         // axum answers with Content-Length; what is chunked is joined.
         let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
         Ok((code, if chunked { body.lines().skip(1).step_by(2).collect() } else { body.to_owned() }))
+    }
+
+    /// Waits until the system of record has all that the outbox held.
+    pub fn until_delivered(&self) -> Result<()> {
+        talk::until("the outbox is empty", || {
+            Ok(self.get("/metrics")?.1.lines().any(|line| line == "baton_crm_outbox_depth 0"))
+        })
     }
 
     /// All call records, newest first.

@@ -29,6 +29,22 @@ pub enum Kind {
     Webhook,
 }
 
+impl std::fmt::Display for Kind {
+    /// As in the config.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Zendesk => "zendesk",
+            Self::HubSpot => "hubspot",
+            Self::Salesforce => "salesforce",
+            Self::Gorgias => "gorgias",
+            Self::Shopify => "shopify",
+            Self::Rt => "rt",
+            Self::Webhook => "webhook",
+        })
+    }
+}
+
 /// `[crm]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -43,6 +59,8 @@ pub struct CrmConfig {
     pub lookup_ms: u64,
     /// How long a write whose answer was lost may still take effect, in s; for systems that cannot refuse a double.
     pub settle_s: u64,
+    /// How often at most a case is brought up to date while its call goes on, in s. What comes sooner goes together.
+    pub update_s: u64,
     /// Calling code of national numbers.
     pub country: String,
     /// Our words and the system's.
@@ -71,6 +89,7 @@ impl Default for CrmConfig {
             timeout_ms: 2_000,
             lookup_ms: 3_500,
             settle_s: 60,
+            update_s: 3,
             country: "1".into(),
             map: Mapping::default(),
             zendesk: None,
@@ -231,6 +250,11 @@ pub struct Fault {
 }
 
 impl CrmConfig {
+    /// Whether people, cases or orders are in Baton's own store.
+    pub fn uses_store(&self) -> bool {
+        self.kind == Kind::Embedded || self.orders == Some(Kind::Embedded)
+    }
+
     /// Everything that is wrong, without asking any system. `known` holds the rest of the config's words.
     pub fn check(&self, known: &Known<'_>) -> Vec<Fault> {
         let mut faults: Vec<Fault> = self

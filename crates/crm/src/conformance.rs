@@ -50,6 +50,7 @@ pub async fn run(crm: &dyn Crm, fixture: &Fixture) -> Vec<Failure> {
     suite.people().await;
     suite.orders().await;
     suite.one_record_per_call().await;
+    suite.a_case_that_grows().await;
     suite.notes_and_links().await;
     suite.a_call_without_an_agent().await;
     suite.shows_and_checks().await;
@@ -183,6 +184,28 @@ impl Suite<'_> {
         if let Some(case) = self.the_case("completes", &call).await {
             self.that("completes", case.record_id == receipt.record_id && case.closed, &case);
             self.that("completes", case.disposition.as_deref() == Some(&last), &case);
+        }
+    }
+
+    /// Written as the call goes, before anybody knows what comes of it.
+    async fn a_case_that_grows(&mut self) {
+        let call = format!("{}-grows", self.fixture.stamp);
+        let unknown = CaseWrite { trigger: None, queue: None, disposition: String::new(), ..self.base(&call) };
+        let first = step(&unknown, Step::Update, "1", "the call goes on");
+        let Some(receipt) = self.send("begins without an outcome", &first).await else { return };
+        if let Some(case) = self.the_case("begins without an outcome", &call).await {
+            self.that("begins without an outcome", case.record_id == receipt.record_id && !case.closed, &case);
+            let none = case.disposition.as_deref().unwrap_or_default().is_empty();
+            self.that("begins without an outcome", none, &case);
+        }
+        let [known, _] = self.fixture.dispositions.clone();
+        let contact = self.contact().await;
+        let open = CaseWrite { disposition: known.clone(), contact: contact.clone(), ..self.base(&call) };
+        self.send("the outcome follows", &step(&open, Step::Open, "1", "wants a person")).await;
+        if let Some(case) = self.the_case("the outcome follows", &call).await {
+            self.that("the outcome follows", case.record_id == receipt.record_id && !case.closed, &case);
+            self.that("the outcome follows", case.disposition.as_deref() == Some(&known), &case);
+            self.that("the outcome follows", contact.is_none() || case.contact == contact, (&case, &contact));
         }
     }
 

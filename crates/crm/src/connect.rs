@@ -25,11 +25,12 @@ use crate::{
 };
 
 impl CrmConfig {
-    /// Connects: `kind`, and `orders` beside it. Nothing is asked yet.
+    /// Connects: `kind`, and `orders` beside it. Nothing is asked yet. Only where [`CrmConfig::uses_store`] is it needed.
     ///
     /// # Errors
     /// The first of what [`CrmConfig::check`] tells.
-    pub fn connect(&self, store: &Store) -> Result<Arc<dyn Crm>, Fault> {
+    pub fn connect<'a>(&self, store: impl Into<Option<&'a Store>>) -> Result<Arc<dyn Crm>, Fault> {
+        let store = store.into();
         let cases = self.open(self.kind, store)?;
         let both = match self.orders.filter(|orders| *orders != self.kind) {
             Some(orders) => Arc::new(TwoSystems::new(cases, self.open(orders, store)?)),
@@ -38,9 +39,12 @@ impl CrmConfig {
         Ok(Arc::new(Bounded { inner: both, longest: Duration::from_millis(self.lookup_ms) }))
     }
 
-    fn open(&self, kind: Kind, store: &Store) -> Result<Arc<dyn Crm>, Fault> {
-        let system = self.system(kind)?;
-        Ok(system.unwrap_or_else(|| Arc::new(Embedded::new(store.clone()).numbering(Numbering::new(&self.country)))))
+    fn open(&self, kind: Kind, store: Option<&Store>) -> Result<Arc<dyn Crm>, Fault> {
+        if let Some(system) = self.system(kind)? {
+            return Ok(system);
+        }
+        let store = store.ok_or_else(|| wrong("kind", "the embedded system needs the store", "open it first"))?;
+        Ok(Arc::new(Embedded::new(store.clone()).numbering(Numbering::new(&self.country))))
     }
 
     /// A system over HTTP; none for the embedded one.
@@ -228,6 +232,9 @@ impl Crm for Bounded {
     }
     async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError> {
         self.inner.cases(call_id).await
+    }
+    fn page(&self, request: &PopRequest) -> Option<String> {
+        self.inner.page(request)
     }
     async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
         self.within(self.inner.screen_pop(request)).await

@@ -4,8 +4,7 @@ use async_trait::async_trait;
 use baton_store::{CaseChange, ContactRow, OrderRow, RecordRow, Store, StoreError};
 
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, Record,
-    ScreenPop, Step,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, Receipt, Record, Step,
 };
 
 /// The store as a system of record.
@@ -13,25 +12,18 @@ use crate::{
 pub struct Embedded {
     store: Store,
     numbering: Numbering,
-    page: Option<String>,
 }
 
 impl Embedded {
     /// On this store; national numbers are North American.
     pub fn new(store: Store) -> Self {
-        Self { store, numbering: Numbering::default(), page: None }
+        Self { store, numbering: Numbering::default() }
     }
 
     /// National numbers are of this plan instead.
     #[must_use]
     pub fn numbering(self, numbering: Numbering) -> Self {
         Self { numbering, ..self }
-    }
-
-    /// Where a call's page is: this, followed by the call's id. For the agent's screen.
-    #[must_use]
-    pub fn page(self, url: impl Into<String>) -> Self {
-        Self { page: Some(url.into()), ..self }
     }
 
     async fn person(&self, contact: ContactRow) -> Result<Person, CrmError> {
@@ -120,11 +112,6 @@ impl Crm for Embedded {
             notes: notes.into_iter().map(|note| note.text).collect(),
             closed: case.closed,
         }])
-    }
-
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
-        let url = self.page.as_ref().map(|page| format!("{page}{}", request.call_id));
-        Ok(url.map(|url| ScreenPop { url, native: false }))
     }
 
     async fn check(&self) -> Vec<Capability> {

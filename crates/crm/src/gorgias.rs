@@ -11,11 +11,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Http, Request, Rules, Seen};
+use crate::http::{Http, Request, Rules, Seen};
 use crate::mapping::{self, Mapping, id_value, mark, rows, segment, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step, Ticket, resolves, settled,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Person, PopRequest, Receipt, Step, resolves,
+    settled,
 };
 
 /// The connector.
@@ -48,18 +48,13 @@ pub(crate) fn rules() -> Rules {
 }
 
 impl Gorgias {
-    async fn ask(&self, request: Request) -> Result<Value, CrmError> {
-        self.http.send(request).await.and_then(Answer::ok)
-    }
-
     async fn list(&self, path: &str, filter: &str, value: &str) -> Result<Vec<Value>, CrmError> {
         let first = Request::get(path).query(filter, value).query("limit", "50");
         let next = |page: &Value| {
             let cursor = page["meta"]["next_cursor"].as_str()?;
             Some(Request::get(path).query(filter, value).query("limit", "50").query("cursor", cursor))
         };
-        let pages = self.http.pages(first, next).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "data")).cloned().collect())
+        self.http.list(first, "data", next).await
     }
 
     async fn customer(&self, id: &str) -> Result<Option<Value>, CrmError> {
@@ -72,7 +67,7 @@ impl Gorgias {
             Lookup::Phone(number) => {
                 for writing in self.numbering.writings(number) {
                     let search = json!({"type": "customer_channel_phone", "query": writing, "size": 50});
-                    let hits = self.ask(Request::post("/api/search", search).search()).await?;
+                    let hits = self.http.ask(Request::post("/api/search", search).search()).await?;
                     for hit in rows(&hits, "data") {
                         let id = text(&hit["customer"]["id"]).or_else(|| text(&hit["id"])).unwrap_or_default();
                         if found.iter().any(|known| text(&known["id"]).as_deref() == Some(&id)) {
@@ -110,14 +105,7 @@ impl Gorgias {
             name: text(&customer["name"]).unwrap_or_default(),
             email: text(&customer["email"]),
             phones: phones(customer).iter().map(|phone| self.numbering.e164(phone)).collect(),
-            tickets: tickets
-                .iter()
-                .map(|ticket| Ticket {
-                    id: text(&ticket["id"]).unwrap_or_default(),
-                    subject: text(&ticket["subject"]).unwrap_or_default(),
-                    status: text(&ticket["status"]).unwrap_or_default(),
-                })
-                .collect(),
+            tickets: mapping::tickets(&tickets, ["id", "subject", "status"]),
             id,
             ..Person::default()
         })
@@ -144,7 +132,7 @@ impl Gorgias {
                 for younger in found {
                     let path = format!("/api/tickets/{}", segment(&text(&younger["id"]).unwrap_or_default()));
                     let away = json!({"trashed_datetime": format!("{:.0}", Timestamp::now())});
-                    self.ask(Request::put(path, away)).await?;
+                    self.http.ask(Request::put(path, away)).await?;
                 }
                 return Ok((eldest, false));
             }
@@ -171,7 +159,7 @@ impl Gorgias {
         if let Some(team) = self.mapping.queue(write.queue.as_deref()).and_then(|team| team.parse::<u64>().ok()) {
             ticket["assignee_team"] = json!({"id": team});
         }
-        Ok((self.ask(Request::post("/api/tickets", ticket)).await?, true))
+        Ok((self.http.ask(Request::post("/api/tickets", ticket)).await?, true))
     }
 
     fn custom_fields(&self, write: &CaseWrite) -> Vec<Value> {
@@ -212,7 +200,7 @@ impl Gorgias {
             "sender": {"email": self.email}, "body_text": format!("{words}\n{mark}"),
         });
         let path = format!("/api/tickets/{}/messages", segment(&text(&ticket["id"]).unwrap_or_default()));
-        self.ask(Request::post(path, message)).await.map(drop)
+        self.http.ask(Request::post(path, message)).await.map(drop)
     }
 
     async fn apply(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
@@ -253,9 +241,9 @@ impl Gorgias {
             }
         }
         if !change.is_empty() {
-            self.ask(Request::put(format!("/api/tickets/{}", segment(&id)), Value::Object(change))).await?;
+            self.http.ask(Request::put(format!("/api/tickets/{}", segment(&id)), Value::Object(change))).await?;
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), id))
     }
 }
 
@@ -273,42 +261,34 @@ impl Crm for Gorgias {
         Ok(people)
     }
 
-    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
-        Ok(None)
-    }
-
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.apply(write).await
     }
 
     async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError> {
-        let field = self.disposition_field.as_deref().map(id_value);
         let view = |ticket: &Value| {
-            let bodies: Vec<String> = rows(ticket, "messages").iter().filter_map(|m| text(&m["body_text"])).collect();
-            let disposition = rows(ticket, "custom_fields").iter().find(|f| Some(&f["id"]) == field.as_ref());
+            let said = rows(ticket, "messages").iter().filter_map(|message| text(&message["body_text"])).collect();
+            let disposition = mapping::field_value(ticket, self.disposition_field.as_deref());
             CaseView {
-                record_id: text(&ticket["id"]).unwrap_or_default(),
                 contact: text(&ticket["customer"]["id"]),
-                disposition: disposition.and_then(|f| text(&f["value"])).map(|word| self.mapping.code(&word)),
-                text: bodies.join("\n"),
-                notes: bodies.into_iter().filter(|body| body.starts_with(NOTE)).collect(),
+                disposition: disposition.map(|word| self.mapping.code(&word)),
                 closed: tags(ticket).any(|tag| tag == ENDED),
+                ..mapping::view(text(&ticket["id"]).unwrap_or_default(), said, NOTE)
             }
         };
         Ok(self.tickets(call_id).await?.iter().map(view).collect())
     }
 
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+    fn page(&self, request: &PopRequest) -> Option<String> {
         let (kind, id) = match (&request.record_id, &request.contact) {
             (Some(ticket), _) => ("ticket", ticket),
-            (None, Some(customer)) => ("customer", customer),
-            (None, None) => return Ok(None),
+            (None, customer) => ("customer", customer.as_ref()?),
         };
-        Ok(Some(ScreenPop { url: format!("{}/app/{kind}/{}", self.http.base(), segment(id)), native: false }))
+        Some(format!("{}/app/{kind}/{}", self.http.base(), segment(id)))
     }
 
     async fn check(&self) -> Vec<Capability> {
-        let account = self.ask(Request::get("/api/account")).await.map(|a| text(&a["domain"]).unwrap_or_default());
+        let account = self.http.ask(Request::get("/api/account")).await.map(|a| text(&a["domain"]).unwrap_or_default());
         let people = self.list("/api/customers", "email", "nobody@example.invalid").await;
         let tickets = self.list("/api/tickets", "external_id", "baton-check").await;
         let mut report = vec![
@@ -317,7 +297,7 @@ impl Crm for Gorgias {
             Capability::tried("read tickets", tickets.map(|_| "tickets can be listed".into())),
         ];
         if let Some(field) = &self.disposition_field {
-            let found = self.ask(Request::get(format!("/api/custom-fields/{}", segment(field)))).await;
+            let found = self.http.ask(Request::get(format!("/api/custom-fields/{}", segment(field)))).await;
             report.push(Capability::tried(
                 "see the disposition field",
                 found.map(|f| text(&f["label"]).unwrap_or_default()),

@@ -8,11 +8,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
-use crate::http::{Answer, Http, Request, Rules};
+use crate::http::{Http, Request, Rules};
 use crate::mapping::{self, Mapping, rows, segment, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step, Ticket,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Person, PopRequest, Receipt, Step, Ticket,
 };
 
 /// The connector.
@@ -40,10 +39,6 @@ pub(crate) fn rules() -> Rules {
 }
 
 impl HubSpot {
-    async fn ask(&self, request: Request) -> Result<Value, CrmError> {
-        self.http.send(request).await.and_then(Answer::ok)
-    }
-
     async fn search(&self, kind: &str, groups: Vec<Value>, properties: &[&str]) -> Result<Vec<Value>, CrmError> {
         // Every field that the description marks as required is sent, also where the service takes less.
         let page = |after: &str| {
@@ -51,8 +46,7 @@ impl HubSpot {
                 json!({"filterGroups": groups, "properties": properties, "sorts": [], "limit": 100, "after": after});
             Request::post(format!("/crm/v3/objects/{kind}/search"), body).search()
         };
-        let pages = self.http.pages(page("0"), |answer| answer["paging"]["next"]["after"].as_str().map(page)).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "results")).cloned().collect())
+        self.http.list(page("0"), "results", |answer| answer["paging"]["next"]["after"].as_str().map(page)).await
     }
 
     async fn contacts(&self, lookup: &Lookup) -> Result<Vec<Value>, CrmError> {
@@ -99,7 +93,7 @@ impl HubSpot {
         let id = text(&contact["id"]).unwrap_or_default();
         let request =
             Request::get(format!("/crm/v3/objects/contacts/{}", segment(&id))).query("associations", "tickets");
-        let read = self.ask(request).await?;
+        let read = self.http.ask(request).await?;
         let ids: Vec<Value> = rows(&read["associations"]["tickets"], "results")
             .iter()
             .filter_map(|ticket| text(&ticket["id"]))
@@ -110,7 +104,7 @@ impl HubSpot {
         if !ids.is_empty() {
             let properties = ["subject", "hs_pipeline_stage", "closed_date", "createdate"];
             let body = json!({"inputs": ids, "properties": properties, "propertiesWithHistory": []});
-            let found = self.ask(Request::post("/crm/v3/objects/tickets/batch/read", body)).await?;
+            let found = self.http.ask(Request::post("/crm/v3/objects/tickets/batch/read", body)).await?;
             let mut open: Vec<&Value> =
                 rows(&found, "results").iter().filter(|t| property(t, "closed_date").is_none()).collect();
             open.sort_by_key(|t| std::cmp::Reverse(property(t, "createdate")));
@@ -150,7 +144,7 @@ impl HubSpot {
     ) -> Result<String, CrmError> {
         let input = json!({"idProperty": unique, "id": id, "properties": properties});
         let path = format!("/crm/v3/objects/{kind}/batch/upsert");
-        let answer = self.ask(Request::post(path, json!({"inputs": [input]}))).await?;
+        let answer = self.http.ask(Request::post(path, json!({"inputs": [input]}))).await?;
         let made = rows(&answer, "results").first().and_then(|made| text(&made["id"]));
         made.ok_or_else(|| CrmError::Refused(format!("the {kind} upsert was answered without a result")))
     }
@@ -158,12 +152,12 @@ impl HubSpot {
     async fn associate(&self, from: &str, id: &str, contact: &str) -> Result<(), CrmError> {
         let path = format!("/crm/v4/objects/{from}/{}/associations/default/contact/{}", segment(id), segment(contact));
         // The empty body keeps `content-length` on the request.
-        self.ask(Request::put(path, json!({}))).await.map(drop)
+        self.http.ask(Request::put(path, json!({}))).await.map(drop)
     }
 
     async fn dispositions(&self) -> Result<&[(String, String)], CrmError> {
         let list = self.dispositions.get_or_try_init(async || {
-            let list = self.ask(Request::get("/calling/v1/dispositions")).await?;
+            let list = self.http.ask(Request::get("/calling/v1/dispositions")).await?;
             let pair = |d: &Value| Some((d["label"].as_str()?.to_owned(), d["id"].as_str()?.to_owned()));
             Ok(list.as_array().map(|list| list.iter().filter_map(pair).collect()).unwrap_or_default())
         });
@@ -228,7 +222,7 @@ impl HubSpot {
                 self.associate("notes", &note, contact).await?;
             }
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), id))
     }
 }
 
@@ -244,10 +238,6 @@ impl Crm for HubSpot {
             people.push(self.person(&contact).await?);
         }
         Ok(people)
-    }
-
-    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
-        Ok(None)
     }
 
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
@@ -277,11 +267,10 @@ impl Crm for HubSpot {
         }])
     }
 
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
-        let (Some(portal), Some(contact)) = (&self.portal, &request.contact) else { return Ok(None) };
+    fn page(&self, request: &PopRequest) -> Option<String> {
+        let (portal, contact) = (self.portal.as_ref()?, request.contact.as_ref()?);
         // A call has no page of its own: it stands in the contact's timeline.
-        let url = format!("https://app.hubspot.com/contacts/{}/record/0-1/{}", segment(portal), segment(contact));
-        Ok(Some(ScreenPop { url, native: false }))
+        Some(format!("https://app.hubspot.com/contacts/{}/record/0-1/{}", segment(portal), segment(contact)))
     }
 
     async fn check(&self) -> Vec<Capability> {

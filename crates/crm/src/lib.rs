@@ -58,8 +58,11 @@ pub trait Crm: Send + Sync {
     /// Everybody who fits, with what is open for them. More than one is no match: the caller must be asked.
     async fn find_person(&self, lookup: Lookup) -> Result<Vec<Person>, CrmError>;
 
-    /// The order of that number, and whose it is. Case, dashes and spaces in the number do not matter.
-    async fn order(&self, number: String) -> Result<Option<(Order, Person)>, CrmError>;
+    /// The order of that number, and whose it is. Case, dashes and spaces in the number do not matter. Without it, a system
+    /// that knows no orders.
+    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
+        Ok(None)
+    }
 
     /// The record of that kind (`ticket`, `claim`) and number, and whose it is.
     async fn record(&self, kind: String, number: String) -> Result<Option<(Record, Person)>, CrmError> {
@@ -72,8 +75,16 @@ pub trait Crm: Send + Sync {
     /// All records of that call: one, or none yet. More than one would be a fault of the connector.
     async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError>;
 
-    /// Has the agent's screen show the case, where the system can; says where it is to be seen. `None` if it has no pages.
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError>;
+    /// The address of the case, or of the person while there is none, for the agent's phone and desk. Asks nothing, so that
+    /// no phone rings later for it. `None` if the system has no page for it.
+    fn page(&self, _request: &PopRequest) -> Option<String> {
+        None
+    }
+
+    /// Has the agent's screen show the case, where the system can; says where it is to be seen.
+    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+        Ok(self.page(request).map(|url| ScreenPop { url, native: false }))
+    }
 
     /// What the credentials can and cannot do, tried live without leaving anything behind.
     async fn check(&self) -> Vec<Capability>;

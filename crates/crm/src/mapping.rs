@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::CaseWrite;
+use crate::{CaseView, CaseWrite, Ticket};
 
 /// `[crm.map]`. What is not listed goes by its own name; fields that are not listed stand in the text only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -164,6 +164,33 @@ pub(crate) fn id_value(id: &str) -> Value {
 /// The rows under a key; nothing if there are none.
 pub(crate) fn rows<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// What is open with a help desk, from its own rows: id, subject and status stand under these names.
+pub(crate) fn tickets(found: &[Value], [id, subject, status]: [&str; 3]) -> Vec<Ticket> {
+    let word = |row: &Value, name: &str| text(&row[name]).unwrap_or_default();
+    found
+        .iter()
+        .map(|row| Ticket { id: word(row, id), subject: word(row, subject), status: word(row, status) })
+        .collect()
+}
+
+/// The value of one of a record's custom fields, listed as `{"id": …, "value": …}`.
+pub(crate) fn field_value(record: &Value, id: Option<&str>) -> Option<String> {
+    let id = id_value(id?);
+    let field = rows(record, "custom_fields").iter().find(|field| field["id"] == id)?;
+    text(&field["value"])
+}
+
+/// A call's ticket read back, where all that was said stands in its comments. A remark begins with `note`.
+pub(crate) fn view(record_id: String, said: Vec<String>, note: &str) -> CaseView {
+    let text = said.join("\n");
+    CaseView {
+        record_id,
+        text,
+        notes: said.into_iter().filter(|words| words.starts_with(note)).collect(),
+        ..CaseView::default()
+    }
 }
 
 /// One URL path segment, percent-encoded (RFC 3986 §2.1): an id from outside must not lead elsewhere.

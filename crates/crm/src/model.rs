@@ -282,6 +282,13 @@ pub struct Receipt {
     pub acknowledged_at: Timestamp,
 }
 
+impl Receipt {
+    /// For a write that has just taken effect.
+    pub fn now(system: &str, record_id: String) -> Self {
+        Self { system: system.to_owned(), record_id, acknowledged_at: Timestamp::now() }
+    }
+}
+
 /// A call's record as the system has it, read back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CaseView {

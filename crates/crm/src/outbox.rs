@@ -67,8 +67,8 @@ pub enum DeliveryEvent {
 
 type State = Option<DeliveryEvent>;
 
-/// A write on its way, to be watched. Dropping this does not stop the write.
-#[derive(Debug)]
+/// A write on its way, to be watched, by several if need be. Dropping this does not stop the write.
+#[derive(Debug, Clone)]
 pub struct Delivery(watch::Receiver<State>);
 
 impl Delivery {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use baton_store::{Forgotten, Store, StoreError, Subject};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{Numbering, Receipt};
 
 /// What was deleted, and what is left to do.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deletion {
     /// The calls whose records are gone. Recordings under these ids are for their keeper to delete.
     pub calls: Vec<String>,
@@ -17,7 +18,7 @@ pub struct Deletion {
     pub rows: u64,
     /// What other systems hold about these calls, each once.
     pub elsewhere: Vec<Receipt>,
-    /// Calls still going on: ask again when they are over.
+    /// Calls still going on, and calls that were promised: ask again when they are over.
     pub live: Vec<String>,
     /// Keys of writes that still wait for their system: ask again when they are delivered or dead.
     pub waiting: Vec<String>,
@@ -30,19 +31,15 @@ impl Deletion {
     }
 }
 
-/// Deletes what is kept of a caller, found by number (in any writing), by contact id, or both.
+/// Deletes what is kept of a caller, found by numbers (in any writing), by contact id, or both.
 pub async fn forget(
     store: &Store,
     numbering: &Numbering,
-    phone: Option<&str>,
+    phones: &[String],
     contact: Option<&str>,
 ) -> Result<Deletion, StoreError> {
-    let callers = match phone {
-        Some(phone) => {
-            store.callers().await?.into_iter().filter(|from| from == phone || numbering.same(from, phone)).collect()
-        }
-        None => Vec::new(),
-    };
+    let theirs = |from: &String| phones.iter().any(|phone| from == phone || numbering.same(from, phone));
+    let callers = store.callers().await?.into_iter().filter(theirs).collect();
     let subject = Subject { callers, contact: contact.map(str::to_owned) };
     let Forgotten { calls, cases, outbox, contacts, receipts, live, waiting } = store.forget(&subject).await?;
     let mut elsewhere: Vec<Receipt> = Vec::new();

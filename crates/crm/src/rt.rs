@@ -7,14 +7,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Answer, Http, Request};
+use crate::http::{Http, Request};
 use crate::mapping::{self, Mapping, rows, segment, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step, Ticket, resolves, settled,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Person, PopRequest, Receipt, Step, resolves,
+    settled,
 };
 
 /// Where things are in this RT; names of its custom fields.
@@ -68,8 +67,7 @@ impl RequestTracker {
                 .query("per_page", "50")
                 .query("page", n.to_string())
         };
-        let pages = self.http.pages(page(1), |answer| next_page(answer).map(page)).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "items")).cloned().collect())
+        self.http.list(page(1), "items", |answer| next_page(answer).map(page)).await
     }
 
     async fn person(&self, user: &Value) -> Result<Person, CrmError> {
@@ -83,19 +81,14 @@ impl RequestTracker {
             .query("orderby", "Created")
             .query("order", "DESC")
             .query("per_page", "20");
-        let found = self.http.send(request).await?.ok()?;
-        let tickets = rows(&found, "items").iter().map(|ticket| Ticket {
-            id: text(&ticket["id"]).unwrap_or_default(),
-            subject: ticket["Subject"].as_str().unwrap_or_default().to_owned(),
-            status: ticket["Status"].as_str().unwrap_or_default().to_owned(),
-        });
+        let found = self.http.ask(request).await?;
         Ok(Person {
             id: name.to_owned(),
             name: user["RealName"].as_str().filter(|n| !n.is_empty()).unwrap_or(name).to_owned(),
             email: email.map(str::to_owned),
             phones: field(user, &self.fields.phone),
             standing: (text(&user["Disabled"]).as_deref() == Some("1")).then(|| "disabled".to_owned()),
-            tickets: tickets.collect(),
+            tickets: mapping::tickets(rows(&found, "items"), ["id", "Subject", "Status"]),
             ..Person::default()
         })
     }
@@ -111,10 +104,10 @@ impl RequestTracker {
                 .query("per_page", "20")
                 .query("page", n.to_string())
         };
-        let pages = self.http.pages(page(1), |answer| next_page(answer).map(page)).await?;
-        let found = pages.iter().flat_map(|page| rows(page, "items")).cloned();
+        let mut found = self.http.list(page(1), "items", |answer| next_page(answer).map(page)).await?;
         // The search's word is not enough: a field that is not there would match every ticket.
-        Ok(found.filter(|ticket| field(ticket, &self.fields.call) == [call_id]).collect())
+        found.retain(|ticket| field(ticket, &self.fields.call) == [call_id]);
+        Ok(found)
     }
 
     /// The call's one ticket, made if there is none; true if it was made now.
@@ -124,7 +117,7 @@ impl RequestTracker {
             if let Some(eldest) = found.next() {
                 for younger in found {
                     let path = format!("{API}/ticket/{}", segment(&younger));
-                    self.http.send(Request::put(path, json!({"Status": "rejected"}))).await?.ok()?;
+                    self.http.ask(Request::put(path, json!({"Status": "rejected"}))).await?;
                 }
                 return Ok((eldest, false));
             }
@@ -141,12 +134,12 @@ impl RequestTracker {
         if let Some(contact) = &write.contact {
             ticket["Requestor"] = Value::from(contact.as_str());
         }
-        let made = self.http.send(Request::post(format!("{API}/ticket"), ticket)).await?.ok()?;
+        let made = self.http.ask(Request::post(format!("{API}/ticket"), ticket)).await?;
         let id = text(&made["id"]).ok_or_else(|| CrmError::Refused("RT made a ticket without an id".into()))?;
         // RT drops a field that is not applied to the queue and says 201: without the call's id it is lost to us.
         if field(&self.read(&id).await?, &self.fields.call) != [write.call_id.as_str()] {
             let path = format!("{API}/ticket/{}", segment(&id));
-            self.http.send(Request::put(path, json!({"Status": "rejected"}))).await?.ok()?;
+            self.http.ask(Request::put(path, json!({"Status": "rejected"}))).await?;
             let what =
                 format!("the custom field {:?} is not applied to tickets of the queue {queue:?}", self.fields.call);
             return Err(CrmError::Refused(what));
@@ -166,15 +159,11 @@ impl RequestTracker {
     }
 
     async fn read(&self, id: &str) -> Result<Value, CrmError> {
-        self.http.send(Request::get(format!("{API}/ticket/{}", segment(id)))).await?.ok()
+        self.http.ask(Request::get(format!("{API}/ticket/{}", segment(id)))).await
     }
 
     async fn put(&self, id: &str, change: Value) -> Result<(), CrmError> {
-        self.http
-            .send(Request::put(format!("{API}/ticket/{}", segment(id)), change))
-            .await
-            .and_then(Answer::ok)
-            .map(drop)
+        self.http.ask(Request::put(format!("{API}/ticket/{}", segment(id)), change)).await.map(drop)
     }
 
     /// Comments once for each write: a comment's subject is in the ticket's history as `Data`.
@@ -185,7 +174,7 @@ impl RequestTracker {
         }
         let comment = json!({"Subject": subject, "Content": words, "ContentType": "text/plain"});
         let path = format!("{API}/ticket/{}/comment", segment(id));
-        self.http.send(Request::post(path, comment)).await?.ok().map(drop)
+        self.http.ask(Request::post(path, comment)).await.map(drop)
     }
 
     fn change(&self, write: &CaseWrite) -> Value {
@@ -204,8 +193,8 @@ impl RequestTracker {
                 .query("per_page", "100")
                 .query("page", n.to_string())
         };
-        let pages = self.http.pages(page(1), |answer| next_page(answer).map(page)).await?;
-        let comments = pages.iter().flat_map(|page| rows(page, "items")).filter(|t| t["Type"] == "Comment");
+        let all = self.http.list(page(1), "items", |answer| next_page(answer).map(page)).await?;
+        let comments = all.iter().filter(|t| t["Type"] == "Comment");
         Ok(comments.filter_map(|t| t["Data"].as_str()).map(|data| data.trim().to_owned()).collect())
     }
 
@@ -230,7 +219,7 @@ impl RequestTracker {
                 }
             }
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), id))
     }
 
     async fn view(&self, ticket: &Value) -> Result<CaseView, CrmError> {
@@ -238,7 +227,7 @@ impl RequestTracker {
         let request = Request::get(format!("{API}/ticket/{}/attachments", segment(&id)))
             .query("fields", "Subject,Content,ContentType")
             .query("per_page", "100");
-        let attachments = self.http.send(request).await?.ok()?;
+        let attachments = self.http.ask(request).await?;
         let by = |start: &'static str| {
             move |a: &&Value| {
                 a["ContentType"] == "text/plain" && a["Subject"].as_str().is_some_and(|s| s.starts_with(start))
@@ -303,10 +292,6 @@ impl Crm for RequestTracker {
         Ok(people)
     }
 
-    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
-        Ok(None)
-    }
-
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.apply(write).await
     }
@@ -319,19 +304,19 @@ impl Crm for RequestTracker {
         Ok(views)
     }
 
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+    fn page(&self, request: &PopRequest) -> Option<String> {
         let base = self.http.base();
-        let url = match (&request.record_id, &request.contact) {
+        Some(match (&request.record_id, &request.contact) {
             (Some(ticket), _) => format!("{base}/Ticket/Display.html?id={}", segment(ticket)),
             (None, Some(user)) => format!("{base}/User/Summary.html?Name={}", segment(user)),
             (None, None) => format!("{base}/"),
-        };
-        Ok(Some(ScreenPop { url, native: false }))
+        })
     }
 
     async fn check(&self) -> Vec<Capability> {
-        let ask = async |request: Request| self.http.send(request).await.and_then(Answer::ok);
-        let version = ask(Request::get(format!("{API}/rt")))
+        let version = self
+            .http
+            .ask(Request::get(format!("{API}/rt")))
             .await
             .map(|v| format!("RT {}", v["Version"].as_str().unwrap_or("?")));
         let people = self.users(json!([{"field": "Name", "operator": "=", "value": "nobody-at-all"}])).await;
@@ -339,13 +324,13 @@ impl Crm for RequestTracker {
             Capability::tried("reach the API", version),
             Capability::tried("find people", people.map(|_| "users can be searched".into())),
         ];
-        let queue = ask(Request::get(format!("{API}/queue/{}", segment(&self.fields.queue)))).await;
+        let queue = self.http.ask(Request::get(format!("{API}/queue/{}", segment(&self.fields.queue)))).await;
         report.push(Capability::tried("see the default queue", queue.map(|q| text(&q["id"]).unwrap_or_default())));
         for (name, kind) in
             [(&self.fields.call, "tickets"), (&self.fields.disposition, "tickets"), (&self.fields.phone, "users")]
         {
             let query = json!([{"field": "Name", "operator": "=", "value": name}]);
-            let found = ask(Request::post(format!("{API}/customfields"), query)).await.and_then(|found| {
+            let found = self.http.ask(Request::post(format!("{API}/customfields"), query)).await.and_then(|found| {
                 let known = rows(&found, "items").first().and_then(|f| text(&f["id"]));
                 known.ok_or_else(|| CrmError::Refused(format!("make the custom field {name:?} and apply it to {kind}")))
             });

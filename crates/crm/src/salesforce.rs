@@ -10,11 +10,11 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Http, Request, Rules};
+use crate::http::{Http, Request, Rules};
 use crate::mapping::{self, Mapping, mark, rows, segment, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step, Ticket, resolves, settled,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Person, PopRequest, Receipt, Step, resolves,
+    settled,
 };
 
 /// The connector.
@@ -59,14 +59,9 @@ impl Salesforce {
         format!("/services/data/{}/{rest}", self.version)
     }
 
-    async fn ask(&self, request: Request) -> Result<Value, CrmError> {
-        self.http.send(request).await.and_then(Answer::ok)
-    }
-
     async fn query(&self, soql: String) -> Result<Vec<Value>, CrmError> {
         let first = Request::get(self.path("query")).query("q", soql);
-        let pages = self.http.pages(first, |page| page["nextRecordsUrl"].as_str().map(Request::get)).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "records")).cloned().collect())
+        self.http.list(first, "records", |page| page["nextRecordsUrl"].as_str().map(Request::get)).await
     }
 
     async fn contacts(&self, lookup: &Lookup) -> Result<Vec<Value>, CrmError> {
@@ -79,7 +74,7 @@ impl Salesforce {
                 }
                 let fields = CONTACT.replace(' ', "");
                 let find = format!("FIND {{{}}} IN PHONE FIELDS RETURNING Contact({fields})", terms.join(" OR "));
-                let found = self.ask(Request::get(self.path("search")).query("q", find).search()).await?;
+                let found = self.http.ask(Request::get(self.path("search")).query("q", find).search()).await?;
                 let mut found: Vec<Value> = rows(&found, "searchRecords").to_vec();
                 found.retain(|c| phones(c).iter().any(|phone| self.numbering.same(phone, number)));
                 found
@@ -107,14 +102,7 @@ impl Salesforce {
             name: contact["Name"].as_str().unwrap_or_default().to_owned(),
             email: text(&contact["Email"]),
             phones: phones(contact).iter().map(|phone| self.numbering.e164(phone)).collect(),
-            tickets: tickets
-                .iter()
-                .map(|case| Ticket {
-                    id: text(&case["Id"]).unwrap_or_default(),
-                    subject: text(&case["Subject"]).unwrap_or_default(),
-                    status: text(&case["Status"]).unwrap_or_default(),
-                })
-                .collect(),
+            tickets: mapping::tickets(&tickets, ["Id", "Subject", "Status"]),
             ..Person::default()
         })
     }
@@ -151,9 +139,11 @@ impl Salesforce {
         let mut task = json!({
             "Subject": mapping::subject(write),
             "Description": cut(&mapping::body(write), DESCRIPTION),
-            "CallDisposition": cut(self.mapping.disposition(&write.disposition), 255),
             "Status": if write.step == Step::Complete { "Completed" } else { "In Progress" },
         });
+        if !write.disposition.is_empty() {
+            task["CallDisposition"] = Value::from(cut(self.mapping.disposition(&write.disposition), 255));
+        }
         if let Some(seconds) = mapping::duration_s(write) {
             task["CallDurationInSeconds"] = Value::from(seconds);
         }
@@ -188,7 +178,7 @@ impl Salesforce {
             }
         };
         let request = json!({"allOrNone": true, "compositeRequest": [case, task]});
-        let answer = self.ask(Request::post(self.path("composite"), request)).await?;
+        let answer = self.http.ask(Request::post(self.path("composite"), request)).await?;
         for part in rows(&answer, "compositeResponse") {
             let status = part["httpStatusCode"].as_u64().unwrap_or(500);
             let code = error_code(&part["body"]).unwrap_or_default();
@@ -238,20 +228,20 @@ impl Salesforce {
                 if !self.comments(&case).await?.iter().any(|comment| comment.contains(&mark)) {
                     let words = format!("{}\n{mark}", write.note.as_deref().unwrap_or_default());
                     let body = json!({"ParentId": case, "CommentBody": cut(&words, 4_000), "IsPublished": false});
-                    self.ask(Request::post(self.path("sobjects/CaseComment"), body)).await?;
+                    self.http.ask(Request::post(self.path("sobjects/CaseComment"), body)).await?;
                 }
             }
             Step::Link => {
                 if let (Some(contact), Some(task)) = (&write.contact, task.as_ref().and_then(|t| text(&t["Id"]))) {
                     let case_path = self.path(&format!("sobjects/Case/{}", segment(&case)));
-                    self.ask(Request::patch(case_path, json!({"ContactId": contact}))).await?;
+                    self.http.ask(Request::patch(case_path, json!({"ContactId": contact}))).await?;
                     let task_path = self.path(&format!("sobjects/Task/{}", segment(&task)));
-                    self.ask(Request::patch(task_path, json!({"WhoId": contact}))).await?;
+                    self.http.ask(Request::patch(task_path, json!({"WhoId": contact}))).await?;
                 }
             }
             Step::Open | Step::Update | Step::Complete => {}
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: case, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), case))
     }
 }
 
@@ -267,10 +257,6 @@ impl Crm for Salesforce {
             people.push(self.person(&contact).await?);
         }
         Ok(people)
-    }
-
-    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
-        Ok(None)
     }
 
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
@@ -293,18 +279,16 @@ impl Crm for Salesforce {
         Ok(views)
     }
 
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
+    fn page(&self, request: &PopRequest) -> Option<String> {
         let (kind, id) = match (&request.record_id, &request.contact) {
             (Some(case), _) => ("Case", case),
-            (None, Some(contact)) => ("Contact", contact),
-            (None, None) => return Ok(None),
+            (None, contact) => ("Contact", contact.as_ref()?),
         };
-        let url = format!("{}/lightning/r/{kind}/{}/view", self.http.base(), segment(id));
-        Ok(Some(ScreenPop { url, native: false }))
+        Some(format!("{}/lightning/r/{kind}/{}/view", self.http.base(), segment(id)))
     }
 
     async fn check(&self) -> Vec<Capability> {
-        let limits = self.ask(Request::get(self.path("limits"))).await;
+        let limits = self.http.ask(Request::get(self.path("limits"))).await;
         let left = limits.map(|l| format!("{} requests left today", l["DailyApiRequests"]["Remaining"]));
         let people = self.contacts(&Lookup::Email("nobody@example.invalid".into())).await;
         let tasks = self.tasks("baton-check").await;

@@ -5,14 +5,12 @@
 //! was, and remarks in their note.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::http::{Http, Request, Rules, Seen};
 use crate::mapping::{self, Mapping, mark, rows, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, Step,
 };
 
 /// The connector.
@@ -238,7 +236,7 @@ impl Shopify {
                 self.note_customer(customer, &write.key, note).await?;
             }
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), id))
     }
 }
 
@@ -307,11 +305,10 @@ impl Crm for Shopify {
         }])
     }
 
-    async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
-        let Some(contact) = request.contact.as_deref() else { return Ok(None) };
+    fn page(&self, request: &PopRequest) -> Option<String> {
+        let contact = request.contact.as_deref()?;
         let number = contact.rsplit('/').next().unwrap_or(contact);
-        let url = format!("{}/admin/customers/{}", self.http.base(), mapping::segment(number));
-        Ok(Some(ScreenPop { url, native: false }))
+        Some(format!("{}/admin/customers/{}", self.http.base(), mapping::segment(number)))
     }
 
     async fn check(&self) -> Vec<Capability> {

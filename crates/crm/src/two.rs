@@ -62,6 +62,17 @@ impl TwoSystems {
         Ok(other)
     }
 
+    /// Which of the two has the page, and what it is to be asked for.
+    fn shown_by(&self, request: &PopRequest) -> (&dyn Crm, PopRequest) {
+        match request.contact.as_deref().and_then(|id| id.strip_prefix(&self.mark())) {
+            Some(theirs) if request.record_id.is_none() => {
+                (&*self.orders, PopRequest { contact: Some(theirs.to_owned()), ..request.clone() })
+            }
+            Some(_) => (&*self.cases, PopRequest { contact: None, ..request.clone() }),
+            None => (&*self.cases, request.clone()),
+        }
+    }
+
     fn mark(&self) -> String {
         format!("{}:", self.orders.name())
     }
@@ -124,16 +135,14 @@ impl Crm for TwoSystems {
         self.cases.cases(call_id).await
     }
 
+    fn page(&self, request: &PopRequest) -> Option<String> {
+        let (system, request) = self.shown_by(request);
+        system.page(&request)
+    }
+
     async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
-        let mark = self.mark();
-        match request.contact.as_deref().and_then(|id| id.strip_prefix(&mark)) {
-            Some(theirs) if request.record_id.is_none() => {
-                let request = PopRequest { contact: Some(theirs.to_owned()), ..request.clone() };
-                self.orders.screen_pop(&request).await
-            }
-            Some(_) => self.cases.screen_pop(&PopRequest { contact: None, ..request.clone() }).await,
-            None => self.cases.screen_pop(request).await,
-        }
+        let (system, request) = self.shown_by(request);
+        system.screen_pop(&request).await
     }
 
     async fn check(&self) -> Vec<Capability> {

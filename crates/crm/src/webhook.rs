@@ -103,7 +103,7 @@ impl Crm for Webhook {
         let answer = answer.ok_or_else(|| CrmError::Refused("404: nobody listens at this address".into()))?;
         // A receiver without ids of its own may answer with nothing.
         let record_id = text(&answer["record_id"]).unwrap_or_else(|| write.call_id.clone());
-        Ok(Receipt { system: self.name().to_owned(), record_id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), record_id))
     }
 
     async fn cases(&self, call_id: &str) -> Result<Vec<CaseView>, CrmError> {

@@ -6,14 +6,13 @@
 //! ticket.
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::http::{Answer, Http, Request, Rules, Seen};
+use crate::http::{Http, Request, Rules, Seen};
 use crate::mapping::{self, Mapping, id_value, mark, rows, segment, text};
 use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, PopRequest, Receipt, ScreenPop,
-    Step, Ticket, resolves,
+    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Person, PopRequest, Receipt, ScreenPop, Step,
+    resolves,
 };
 
 /// The connector.
@@ -53,33 +52,23 @@ pub(crate) fn rules() -> Rules {
 }
 
 impl Zendesk {
-    async fn ask(&self, request: Request) -> Result<Value, CrmError> {
-        self.http.send(request).await.and_then(Answer::ok)
-    }
-
     async fn search_users(&self, query: String) -> Result<Vec<Value>, CrmError> {
         let first = Request::get("/api/v2/users/search").query("query", query).search();
-        let pages = self.http.pages(first, |page| page["next_page"].as_str().map(Request::get)).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "users")).cloned().collect())
+        self.http.list(first, "users", |page| page["next_page"].as_str().map(Request::get)).await
     }
 
     async fn person(&self, user: &Value) -> Result<Person, CrmError> {
         let id = text(&user["id"]).unwrap_or_default();
         let query = format!("type:ticket status<solved requester:{id}");
         let request = Request::get("/api/v2/search").query("query", query).query("sort_by", "created_at").search();
-        let found = self.ask(request).await?;
-        let tickets = rows(&found, "results").iter().map(|ticket| Ticket {
-            id: text(&ticket["id"]).unwrap_or_default(),
-            subject: ticket["subject"].as_str().unwrap_or_default().to_owned(),
-            status: ticket["status"].as_str().unwrap_or_default().to_owned(),
-        });
+        let found = self.http.ask(request).await?;
         Ok(Person {
             name: user["name"].as_str().unwrap_or_default().to_owned(),
             email: user["email"].as_str().map(str::to_owned),
             phones: user["phone"].as_str().map(|phone| self.numbering.e164(phone)).into_iter().collect(),
             standing: (user["suspended"] == true).then(|| "suspended".to_owned()),
             flags: rows(user, "tags").iter().filter_map(text).collect(),
-            tickets: tickets.collect(),
+            tickets: mapping::tickets(rows(&found, "results"), ["id", "subject", "status"]),
             id,
             ..Person::default()
         })
@@ -87,7 +76,7 @@ impl Zendesk {
 
     /// The call's tickets, the eldest first.
     async fn tickets(&self, call_id: &str) -> Result<Vec<Value>, CrmError> {
-        let found = self.ask(Request::get("/api/v2/tickets").query("external_id", call_id)).await?;
+        let found = self.http.ask(Request::get("/api/v2/tickets").query("external_id", call_id)).await?;
         let mut tickets: Vec<Value> = rows(&found, "tickets").to_vec();
         tickets.retain(|ticket| ticket["external_id"] == call_id);
         tickets.sort_by_key(|ticket| ticket["id"].as_u64());
@@ -117,7 +106,7 @@ impl Zendesk {
         } else {
             ("/api/v2/tickets", json!({"ticket": ticket}))
         };
-        let made = self.ask(Request::post(path, body).header("idempotency-key", &write.key)).await?;
+        let made = self.http.ask(Request::post(path, body).header("idempotency-key", &write.key)).await?;
         Ok((made["ticket"].clone(), true))
     }
 
@@ -146,18 +135,17 @@ impl Zendesk {
     }
 
     async fn put(&self, id: &str, ticket: Value) -> Result<Value, CrmError> {
-        self.ask(Request::put(format!("/api/v2/tickets/{}", segment(id)), json!({"ticket": ticket}))).await
+        self.http.ask(Request::put(format!("/api/v2/tickets/{}", segment(id)), json!({"ticket": ticket}))).await
     }
 
     async fn tag(&self, id: &str, tag: &str) -> Result<(), CrmError> {
         let path = format!("/api/v2/tickets/{}/tags", segment(id));
-        self.ask(Request::put(path, json!({"tags": [tag]}))).await.map(drop)
+        self.http.ask(Request::put(path, json!({"tags": [tag]}))).await.map(drop)
     }
 
     async fn comments(&self, id: &str) -> Result<Vec<Value>, CrmError> {
         let first = Request::get(format!("/api/v2/tickets/{}/comments", segment(id)));
-        let pages = self.http.pages(first, |page| page["next_page"].as_str().map(Request::get)).await?;
-        Ok(pages.iter().flat_map(|page| rows(page, "comments")).cloned().collect())
+        self.http.list(first, "comments", |page| page["next_page"].as_str().map(Request::get)).await
     }
 
     /// Adds a private comment, once for each key, together with a change of the ticket.
@@ -176,7 +164,10 @@ impl Zendesk {
     /// The call object of Talk Partner Edition: made once, brought up to date at the end.
     async fn call_object(&self, ticket: &Value, write: &CaseWrite) -> Result<(), CrmError> {
         let (Some(app_id), Some(id)) = (self.app_id, text(&ticket["id"])) else { return Ok(()) };
-        let mut call = json!({"call_disposition": self.mapping.disposition(&write.disposition), "call_type": "phone"});
+        let mut call = json!({"call_type": "phone"});
+        if !write.disposition.is_empty() {
+            call["call_disposition"] = Value::from(self.mapping.disposition(&write.disposition));
+        }
         if let Some(ended) = write.ended_at {
             call["call_ended_at"] = Value::from(format!("{ended:.0}"));
             call["completion_status"] = Value::from("completed");
@@ -186,7 +177,7 @@ impl Zendesk {
         }
         let known = rows(ticket, "tags").iter().filter_map(Value::as_str).find_map(|tag| tag.strip_prefix(CALL));
         if let Some(known) = known {
-            return self.ask(Request::patch(format!("/api/v2/calls/{}", segment(known)), call)).await.map(drop);
+            return self.http.ask(Request::patch(format!("/api/v2/calls/{}", segment(known)), call)).await.map(drop);
         }
         call["app_id"] = Value::from(app_id);
         call["ticket_id"] = id_value(&id);
@@ -196,7 +187,7 @@ impl Zendesk {
         call["direction"] = Value::from("inbound");
         call["call_started_at"] = Value::from(write.started_at.map(|at| format!("{at:.0}")).unwrap_or_default());
         let request = Request::post("/api/v2/calls", call).header("idempotency-key", format!("{}:call", write.key));
-        let made = self.ask(request).await?;
+        let made = self.http.ask(request).await?;
         match text(&made["call"]["id"]).or_else(|| text(&made["id"])) {
             Some(call) => self.tag(&id, &format!("{CALL}{call}")).await,
             None => Ok(()),
@@ -234,22 +225,18 @@ impl Zendesk {
                 }
             }
         }
-        Ok(Receipt { system: self.name().to_owned(), record_id: id, acknowledged_at: Timestamp::now() })
+        Ok(Receipt::now(self.name(), id))
     }
 
     async fn view(&self, ticket: &Value) -> Result<CaseView, CrmError> {
         let id = text(&ticket["id"]).unwrap_or_default();
-        let bodies: Vec<String> =
-            self.comments(&id).await?.iter().filter_map(|c| c["body"].as_str().map(str::to_owned)).collect();
-        let field = self.disposition_field.as_deref().map(id_value);
-        let disposition = rows(ticket, "custom_fields").iter().find(|f| Some(&f["id"]) == field.as_ref());
+        let said = self.comments(&id).await?.iter().filter_map(|comment| text(&comment["body"])).collect();
+        let disposition = mapping::field_value(ticket, self.disposition_field.as_deref());
         Ok(CaseView {
-            record_id: id,
             contact: text(&ticket["requester_id"]),
-            disposition: disposition.and_then(|f| text(&f["value"])).map(|word| self.mapping.code(&word)),
-            text: bodies.join("\n"),
-            notes: bodies.into_iter().filter(|body| body.starts_with(NOTE)).collect(),
+            disposition: disposition.map(|word| self.mapping.code(&word)),
             closed: rows(ticket, "tags").iter().any(|tag| tag == ENDED),
+            ..mapping::view(id, said, NOTE)
         })
     }
 }
@@ -294,10 +281,6 @@ impl Crm for Zendesk {
         Ok(people)
     }
 
-    async fn order(&self, _number: String) -> Result<Option<(Order, Person)>, CrmError> {
-        Ok(None)
-    }
-
     async fn write(&self, write: &CaseWrite) -> Result<Receipt, CrmError> {
         self.apply(write).await
     }
@@ -310,19 +293,18 @@ impl Crm for Zendesk {
         Ok(views)
     }
 
+    fn page(&self, request: &PopRequest) -> Option<String> {
+        let (kind, id) = shown(request)?;
+        Some(format!("{}/agent/{kind}/{id}", self.http.base()))
+    }
+
     async fn screen_pop(&self, request: &PopRequest) -> Result<Option<ScreenPop>, CrmError> {
-        let (kind, id) = match (&request.record_id, &request.contact) {
-            (Some(ticket), _) => ("tickets", ticket),
-            (None, Some(user)) => ("users", user),
-            (None, None) => return Ok(None),
-        };
-        let url = format!("{}/agent/{kind}/{}", self.http.base(), segment(id));
-        let agent = self.mapping.agent(request.agent.as_deref()).filter(|_| self.talk);
-        let native = match agent {
+        let (Some(url), Some((kind, id))) = (self.page(request), shown(request)) else { return Ok(None) };
+        let native = match self.mapping.agent(request.agent.as_deref()).filter(|_| self.talk) {
             Some(agent) => {
-                let path = format!("/api/v2/channels/voice/agents/{}/{kind}/{}/display", segment(agent), segment(id));
+                let path = format!("/api/v2/channels/voice/agents/{}/{kind}/{id}/display", segment(agent));
                 // An agent who is not signed in to Zendesk is no fault: the page's address is shown all the same.
-                self.ask(Request::post_empty(path)).await.is_ok()
+                self.http.ask(Request::post_empty(path)).await.is_ok()
             }
             None => false,
         };
@@ -330,7 +312,7 @@ impl Crm for Zendesk {
     }
 
     async fn check(&self) -> Vec<Capability> {
-        let me = self.ask(Request::get("/api/v2/users/me")).await;
+        let me = self.http.ask(Request::get("/api/v2/users/me")).await;
         let me = me.map(|me| format!("as {}, {}", me["user"]["name"], me["user"]["role"]));
         let people =
             self.search_users("email:\"nobody@example.invalid\"".into()).await.map(|_| "users can be searched".into());
@@ -342,7 +324,7 @@ impl Crm for Zendesk {
         ];
         match &self.disposition_field {
             Some(field) => {
-                let found = self.ask(Request::get(format!("/api/v2/ticket_fields/{}", segment(field)))).await;
+                let found = self.http.ask(Request::get(format!("/api/v2/ticket_fields/{}", segment(field)))).await;
                 let title = found.map(|f| f["ticket_field"]["title"].as_str().unwrap_or_default().to_owned());
                 report.push(Capability::tried("see the disposition field", title));
             }
@@ -358,6 +340,14 @@ impl Crm for Zendesk {
                 .push(Capability::untried("write calls", "it would leave one behind; Talk Partner Edition is needed"));
         }
         report
+    }
+}
+
+/// What an agent is to see: the ticket, or the person while there is none. The id is fit for a path.
+fn shown(request: &PopRequest) -> Option<(&'static str, String)> {
+    match (&request.record_id, &request.contact) {
+        (Some(ticket), _) => Some(("tickets", segment(ticket))),
+        (None, user) => Some(("users", segment(user.as_ref()?))),
     }
 }
 

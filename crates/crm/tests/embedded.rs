@@ -196,7 +196,7 @@ async fn a_case_is_made_changed_and_closed_and_each_write_counts_once() {
 async fn the_suite_for_all_connectors_holds() {
     let dir = TempDir::new().unwrap();
     let (_, store) = crm(&dir).await;
-    let crm = Embedded::new(store).page("http://127.0.0.1:8080/calls/");
+    let crm = Embedded::new(store);
     let fixture = Fixture {
         stamp: "t1".into(),
         name: "Maria Gómez".into(),

@@ -18,7 +18,7 @@ use rand::{Rng, SeedableRng};
 use support::{Fault, Faulty, write};
 use tempfile::TempDir;
 
-const ROUNDS: u64 = 120;
+const ROUNDS: u64 = 200;
 const CALLS: usize = 8;
 /// Victims at a time: most of their time is start-up and waiting for the disk.
 const AT_ONCE: usize = 6;

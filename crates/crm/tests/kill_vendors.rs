@@ -117,6 +117,8 @@ async fn nothing_is_lost_or_doubled_by_kill_9_at_any_request() {
     let points = every_point("zendesk", fakes::zendesk::Zendesk::new).await
         + every_point("gorgias", |_| fakes::gorgias::Gorgias::default()).await
         + every_point("hubspot", |_| fakes::hubspot::HubSpot::default()).await
+        + every_point("salesforce", |_| fakes::salesforce::Salesforce::of(systems::KEY)).await
+        + every_point("shopify", |_| fakes::shopify::Shopify::default()).await
         + every_point("webhook", |_| fakes::webhook::Webhook::default()).await;
     eprintln!("killed at {points} points");
     assert!(points > 60, "{points}");

@@ -88,7 +88,7 @@ async fn a_caller_is_forgotten_everywhere_here_and_told_of_elsewhere() {
     store.outbox_delivered("k1:open", receipt).await.unwrap();
 
     let plan = Numbering::default();
-    let gone = privacy::forget(&store, &plan, Some("(555) 123-0001"), Some("c1")).await.unwrap();
+    let gone = privacy::forget(&store, &plan, &["(555) 123-0001".into()], Some("c1")).await.unwrap();
     assert_eq!((gone.calls.as_slice(), gone.live.as_slice()), (&["k1".to_owned()][..], &["k3".to_owned()][..]));
     assert_eq!(gone.waiting, ["k2:open"]);
     assert!(!gone.is_complete());
@@ -97,14 +97,19 @@ async fn a_caller_is_forgotten_everywhere_here_and_told_of_elsewhere() {
     assert!(store.contact("c1").await.unwrap().is_some(), "still needed by the call that goes on");
 
     store.save_call(&call("k3", "+15551230001", over, "")).await.unwrap();
+    store.save_ticket("k2", r#"{"id":"k2","number":"+15551230001","summary":"4111111111111111"}"#).await.unwrap();
+    assert!(!on_disk(dir.path(), "411111111111"), "a promise is kept without card numbers too");
+    let owed = privacy::forget(&store, &plan, &["5551230001".into()], None).await.unwrap();
+    assert_eq!((owed.live, owed.calls), (vec!["k2".to_owned()], vec!["k3".to_owned()]), "a callback is owed");
+    store.remove_ticket("k2").await.unwrap();
     store.outbox_give_up("k2:open", 1, "nobody there").await.unwrap();
-    let gone = privacy::forget(&store, &plan, Some("(555) 123-0001"), Some("c1")).await.unwrap();
-    assert!(gone.is_complete() && gone.calls == ["k2", "k3"], "{gone:?}");
+    let gone = privacy::forget(&store, &plan, &["(555) 123-0001".into()], Some("c1")).await.unwrap();
+    assert!(gone.is_complete() && gone.calls == ["k2"], "{gone:?}");
     assert!(store.contact("c1").await.unwrap().is_none());
     assert!(store.call("k9").await.unwrap().is_some(), "others' calls stay");
     assert!(!on_disk(dir.path(), "Maria Gomez"), "overwritten, not only unlinked");
     assert!(on_disk(dir.path(), "Otto Other"));
-    let again = privacy::forget(&store, &plan, Some("+15551230001"), Some("c1")).await.unwrap();
+    let again = privacy::forget(&store, &plan, &["+15551230001".into()], Some("c1")).await.unwrap();
     assert_eq!(again, privacy::Deletion::default());
 }
 

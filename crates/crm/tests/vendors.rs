@@ -131,15 +131,7 @@ async fn hubspot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn salesforce() {
-    use rustls::pki_types::pem::PemObject;
-    let rustls::pki_types::PrivateKeyDer::Pkcs8(key) =
-        rustls::pki_types::PrivateKeyDer::from_pem_slice(systems::KEY.as_bytes()).unwrap()
-    else {
-        panic!("the test's key is PKCS#8")
-    };
-    let pair = ring::signature::RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
-    let public = pair.public().as_ref().to_vec();
-    holds("salesforce", fixture(), |_| fakes::salesforce::Salesforce::new(public.clone())).await;
+    holds("salesforce", fixture(), |_| fakes::salesforce::Salesforce::of(systems::KEY)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,9 +5,11 @@
 pub const UUI_PURPOSE: &str = "x-baton";
 
 /// User-to-User (RFC 7433) with the call's id and a reference to its context, hex encoded as ISDN gateways want it. Text
-/// inside: `call=<id>;context=<reference>`, cut at 128 octets, what ISDN carries.
+/// inside: `call=<id>;context=<reference>`; no reference that would not fit into the 128 octets ISDN carries.
 pub fn user_to_user(call_id: &str, context: &str) -> (String, String) {
-    let text = if context.is_empty() { format!("call={call_id}") } else { format!("call={call_id};context={context}") };
+    let both = format!("call={call_id};context={context}");
+    // Half an address leads nowhere.
+    let text = if context.is_empty() || both.len() > 128 { format!("call={call_id}") } else { both };
     let hex: String = text.bytes().take(128).map(|b| format!("{b:02x}")).collect();
     ("User-to-User".into(), format!("{hex};encoding=hex;purpose={UUI_PURPOSE}"))
 }

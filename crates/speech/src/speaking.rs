@@ -115,7 +115,7 @@ impl Voice {
             match job {
                 Ok(mut job) => {
                     if let Some((index, clause)) = job.clauses.pop_front() {
-                        let spoken = match self.clip(engine.as_mut(), &clause) {
+                        let spoken = match self.clip(engine.as_mut(), &clause, false) {
                             Ok(clip) => Spoken::Clip { index, text: clause, clip },
                             Err(e) => {
                                 job.clauses.clear();
@@ -134,7 +134,7 @@ impl Voice {
                     }
                 }
                 Err(clause) => {
-                    if let Err(e) = self.clip(engine.as_mut(), &clause) {
+                    if let Err(e) = self.clip(engine.as_mut(), &clause, true) {
                         warn!(clause, error = %e, "a prompt could not be prepared");
                     }
                 }
@@ -143,7 +143,8 @@ impl Voice {
         }
     }
 
-    fn clip(&self, engine: &mut dyn Synthesizer, clause: &str) -> Result<Clip, TtsError> {
+    /// `prompt`: it is the same in every call. Only that goes to disk: what is said in one call tells of its caller.
+    fn clip(&self, engine: &mut dyn Synthesizer, clause: &str, prompt: bool) -> Result<Clip, TtsError> {
         if let Some(clip) = self.known(clause) {
             return Ok(clip);
         }
@@ -161,7 +162,7 @@ impl Voice {
         if engine.is_substitute() {
             return Ok(clip);
         }
-        if let Some(file) = self.file(clause)
+        if let Some(file) = self.file(clause).filter(|_| prompt)
             && let Err(e) = keep_on_disk(&file, &clip)
         {
             debug!(file = %file.display(), error = %e, "a clip was not kept on disk");

@@ -3,7 +3,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use baton_audio::{AudioFrame, Clip};
 use baton_speech::scripted::{Script, engines};
@@ -178,6 +178,18 @@ fn a_line_is_spoken_in_clauses_and_the_second_time_from_the_cache() {
         }
     };
     assert_eq!(say(&speech), ["One moment, please.", "It is $5."]);
+    // What was said in one call tells of its caller: it is not on disk. Prompts are.
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 0);
+    let speech = Speech::start(
+        engines(&Script::default()),
+        SpeechConfig { cache_dir: Some(dir.clone()), ..SpeechConfig::default() },
+    );
+    speech.preload(&["One moment, please. It is $5.".into()]);
+    let deadline = Instant::now() + LIMIT;
+    while !speech.is_preloaded() || std::fs::read_dir(&dir).unwrap().count() < 2 {
+        assert!(Instant::now() < deadline);
+        std::thread::yield_now();
+    }
     // No engine at all: everything comes from the disk.
     let mut none = engines(&Script::default());
     none.synthesizers.clear();

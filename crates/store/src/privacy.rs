@@ -28,19 +28,21 @@ pub struct Forgotten {
     pub contacts: u64,
     /// Receipts, as JSON, of what other systems hold about these calls. They must be asked to delete it themselves.
     pub receipts: Vec<String>,
-    /// Calls still going on: ask again when they are over.
+    /// Calls still going on, and calls whose callback is still owed: ask again when they are over.
     pub live: Vec<String>,
     /// Keys of writes not delivered yet: ask again when they are, or when they are dead.
     pub waiting: Vec<String>,
 }
 
 impl Store {
-    /// Every number that calls came from, as it was signalled.
+    /// Every number that calls came from, as it was signalled, or are to be called back.
     pub async fn callers(&self) -> Result<Vec<String>, StoreError> {
         let rows = sqlx::query_scalar(
             "SELECT DISTINCT caller FROM calls
              UNION SELECT DISTINCT json_extract(payload, '$.from') FROM outbox WHERE json_valid(payload)
-               AND json_extract(payload, '$.from') IS NOT NULL",
+               AND json_extract(payload, '$.from') IS NOT NULL
+             UNION SELECT DISTINCT json_extract(ticket, '$.number') FROM tickets WHERE json_valid(ticket)
+               AND json_extract(ticket, '$.number') IS NOT NULL",
         );
         rows.fetch_all(&self.0.reads).await.map_err(|e| self.fault(&e))
     }
@@ -66,10 +68,15 @@ impl Store {
         .fetch_all(&mut *tx)
         .await
         .map_err(fault)?;
-        let mut out = Forgotten::default();
+        let owed = "SELECT id FROM tickets WHERE json_valid(ticket)
+             AND json_extract(ticket, '$.number') IN (SELECT value FROM json_each(?1)) ORDER BY id";
+        let owed = sqlx::query_scalar(owed).bind(&callers).fetch_all(&mut *tx).await.map_err(fault)?;
+        let mut out = Forgotten { live: owed, ..Forgotten::default() };
         for row in &rows {
             let call: String = row.try_get("call_id").map_err(fault)?;
-            if row.try_get("live").map_err(fault)? {
+            if out.live.contains(&call) {
+                // The promise is of this call: its record is still needed.
+            } else if row.try_get("live").map_err(fault)? {
                 out.live.push(call);
             } else {
                 forget_call(&mut tx, call, &mut out).await.map_err(fault)?;

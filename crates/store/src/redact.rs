@@ -1,14 +1,17 @@
 //! Card numbers and codes never reach the disk. Payment card numbers are told by issuer range, length and check digit
 //! (ISO/IEC 7812, Luhn), in figures or spoken; a code by what stands before it ("my PIN is …", or a question for one), or by
-//! the name of the slot it was collected in.
+//! the name of the slot it was collected in. In a call's record a card number is also known when it was said or typed over
+//! several turns, and its parts go wherever else they stand there.
 //!
-//! Limits: a card number that one text does not hold whole (said over two turns) has no check digit and is not known;
-//! figures after a `+` are a telephone number and left alone.
+//! Limits: of a card number that was never finished only a typed one is known, by its length; figures after a `+` are a
+//! telephone number and left alone.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use serde_json::Value;
+
+mod parts;
 
 /// What stands in a card number's place.
 pub const CARD: &str = "[card number]";
@@ -21,6 +24,18 @@ const WORDS: [&str; 9] = ["text", "summary", "value", "note", "why", "outcome", 
 /// A text without card numbers and codes.
 pub fn text(text: &str) -> Cow<'_, str> {
     redacted(text, false)
+}
+
+/// A text for a log, which nobody keeps an eye on: all figures in rows of four and more are out, whatever they are.
+pub fn figures(text: &str) -> String {
+    let mut out = text.to_owned();
+    let tokens = tokens(text);
+    for row in tokens.chunk_by(|a, b| a.digits.is_empty() == b.digits.is_empty()).rev() {
+        if row.iter().map(|token| token.digits.len()).sum::<usize>() >= 4 {
+            out.replace_range(row[0].range.start..row[row.len() - 1].range.end, "[figures]");
+        }
+    }
+    out
 }
 
 /// A JSON document, as text, without card numbers and codes in its words. What does not parse is taken as words itself.
@@ -39,25 +54,33 @@ pub fn json_text(document: &str) -> Cow<'_, str> {
 
 /// Takes card numbers and codes out of a record's words. Answers whether there were any.
 pub fn json(value: &mut Value) -> bool {
+    let parts =
+        value.get_mut("turns").and_then(Value::as_array_mut).map(|turns| parts::out_of(turns)).unwrap_or_default();
+    let found = words(value, &parts);
+    found || !parts.is_empty()
+}
+
+/// `parts`: figures that are part of a card number, wherever they stand.
+fn words(value: &mut Value, parts: &[String]) -> bool {
     match value {
         Value::Object(map) => map.iter_mut().fold(false, |found, (key, value)| {
             let here = match value {
-                Value::String(words) if WORDS.contains(&key.as_str()) => replace(words, false),
-                Value::Array(turns) if key == "turns" => conversation(turns),
+                Value::String(said) if WORDS.contains(&key.as_str()) => replace(said, false) | parts::mask(said, parts),
+                Value::Array(turns) if key == "turns" => conversation(turns, parts),
                 Value::Object(slots) if key == "slots" => {
-                    slots.iter_mut().fold(false, |found, (name, value)| slot(name, value) | found)
+                    slots.iter_mut().fold(false, |found, (name, value)| slot(name, value, parts) | found)
                 }
-                other => json(other),
+                other => words(other, parts),
             };
             found | here
         }),
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| json(item) | found),
+        Value::Array(items) => items.iter_mut().fold(false, |found, item| words(item, parts) | found),
         _ => false,
     }
 }
 
 /// Turns in order: what is said or typed after a question for a code is one.
-fn conversation(turns: &mut [Value]) -> bool {
+fn conversation(turns: &mut [Value], parts: &[String]) -> bool {
     let (mut found, mut asked) = (false, false);
     for turn in turns {
         let assistant = turn.get("who").and_then(Value::as_str) == Some("assistant");
@@ -68,14 +91,15 @@ fn conversation(turns: &mut [Value]) -> bool {
         } else {
             found |= replace(words, asked);
         }
+        found |= parts::mask(words, parts);
     }
     found
 }
 
-fn slot(name: &str, value: &mut Value) -> bool {
+fn slot(name: &str, value: &mut Value, parts: &[String]) -> bool {
     let secret = secret_slot(name);
     match value {
-        Value::Object(map) => map.iter_mut().fold(false, |found, (_, value)| slot(name, value) | found),
+        Value::Object(map) => map.iter_mut().fold(false, |found, (_, value)| slot(name, value, parts) | found),
         Value::String(words) if secret => {
             let known = ["speech", "dtmf", "crm", CODE].contains(&words.as_str());
             if !known {
@@ -83,7 +107,7 @@ fn slot(name: &str, value: &mut Value) -> bool {
             }
             !known
         }
-        Value::String(words) => replace(words, false),
+        Value::String(words) => replace(words, false) | parts::mask(words, parts),
         Value::Number(_) if secret => {
             *value = Value::from(CODE);
             true
@@ -127,9 +151,9 @@ fn redacted(text: &str, asked: bool) -> Cow<'_, str> {
         }
         let end = at + tokens[at..].iter().take_while(|t| !t.digits.is_empty() && !t.plus).count();
         let run = &tokens[at..end];
-        if let Some((card, rest)) = card(run) {
-            out.push((card, CARD));
-            at += rest;
+        if let Some((first, last)) = card(run) {
+            out.push((run[first].range.start..run[last].range.end, CARD));
+            at += last + 1;
             continue;
         }
         let length: usize = run.iter().map(|t| t.digits.len()).sum();
@@ -153,6 +177,7 @@ fn redacted(text: &str, asked: bool) -> Cow<'_, str> {
 }
 
 /// A word, or figures between words.
+#[derive(Clone)]
 struct Token<'a> {
     range: Range<usize>,
     word: &'a str,
@@ -242,8 +267,8 @@ fn spoken(word: &str) -> String {
     digits.to_owned()
 }
 
-/// The first card number among the figures of a run: where it stands, and how many tokens to go on after.
-fn card(run: &[Token<'_>]) -> Option<(Range<usize>, usize)> {
+/// The first card number among the figures of a run: its first token and its last.
+fn card(run: &[Token<'_>]) -> Option<(usize, usize)> {
     for first in 0..run.len() {
         let mut digits = String::new();
         for last in first..run.len() {
@@ -257,7 +282,7 @@ fn card(run: &[Token<'_>]) -> Option<(Range<usize>, usize)> {
                 break;
             }
             if is_card(&digits) && !(last + 1 < run.len() && digits.len() < 16 && longer(&digits, &run[last + 1..])) {
-                return Some((run[first].range.start..run[last].range.end, last + 1));
+                return Some((first, last));
             }
         }
     }
@@ -278,20 +303,29 @@ fn longer(digits: &str, rest: &[Token<'_>]) -> bool {
     })
 }
 
-/// Whether figures are a payment card's number: the issuer's range, its lengths, the check digit. Lengths that are no longer
-/// issued (Visa's 13) are left out: telephone numbers have them.
+/// Whether figures are a payment card's number: the issuer's range, its lengths, the check digit.
 fn is_card(digits: &str) -> bool {
+    issuer(digits).contains(&digits.len()) && luhn(digits)
+}
+
+/// Whether figures begin as a card's number does and may go on as one.
+fn is_issuer(digits: &str) -> bool {
+    issuer(digits).iter().any(|length| digits.len() <= *length)
+}
+
+/// How long the numbers of this issuer are; nothing if it is none. Lengths that are no longer issued (Visa's 13) are left
+/// out: telephone numbers have them.
+fn issuer(digits: &str) -> &'static [usize] {
     let prefix = |n: usize| digits.get(..n).and_then(|p| p.parse::<u32>().ok()).unwrap_or(0);
-    let lengths: &[usize] = match (prefix(1), prefix(2), prefix(3), prefix(4)) {
+    match (prefix(1), prefix(2), prefix(3), prefix(4)) {
         (4, ..) => &[16, 19],
         (_, 34 | 37, ..) => &[15],
         (_, 36 | 38 | 39, ..) | (_, _, 300..=305, _) => &[14, 16],
         (_, 51..=55, ..) | (_, _, _, 2221..=2720) => &[16],
         (_, 50 | 56..=69, ..) => &[16, 17, 18, 19],
         (_, _, _, 3528..=3589) => &[16, 17, 18, 19],
-        _ => return false,
-    };
-    lengths.contains(&digits.len()) && luhn(digits)
+        _ => &[],
+    }
 }
 
 /// ISO/IEC 7812-1 annex B: every second figure from the right doubled, the sum divisible by ten.

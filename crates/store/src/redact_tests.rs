@@ -106,3 +106,90 @@ fn every_valid_card_of_every_issuer_is_found() {
         }
     }
 }
+
+fn said(turns: &[(&str, &str, bool)]) -> Value {
+    let turns: Vec<Value> =
+        turns.iter().map(|(who, text, typed)| json!({"who": who, "text": text, "dtmf": typed})).collect();
+    json!({"turns": turns})
+}
+
+fn texts(record: &Value) -> Vec<String> {
+    record["turns"].as_array().unwrap().iter().map(|t| t["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_card_number_over_several_turns_goes_with_all_its_parts() {
+    let mut record = said(&[
+        ("caller", "I'd like to pay, it's four one one one, one one one one", false),
+        ("assistant", "Sorry, I didn't get that.", false),
+        ("caller", "wait a second", false),
+        ("caller", "1111", false),
+        ("assistant", "And then?", false),
+        ("caller", "1111, thanks", false),
+    ]);
+    record["summary"] = json!("In the caller's words: \"it's four one one one, one one one one\".");
+    record["slots"] = json!({"reason": {"value": "it's four one one one, one one one one", "source": "speech"},
+                             "order_number": {"value": "1111"}});
+    assert!(super::json(&mut record));
+    assert_eq!(
+        texts(&record),
+        [
+            "I'd like to pay, it's [card number]",
+            "Sorry, I didn't get that.",
+            "wait a second",
+            "[card number]",
+            "And then?",
+            "[card number], thanks"
+        ]
+    );
+    assert_eq!(record["summary"], "In the caller's words: \"it's [card number]\".");
+    assert_eq!(record["slots"]["reason"]["value"], "it's [card number]");
+    assert_eq!(record["slots"]["order_number"]["value"], "[card number]", "it was the card's");
+    assert!(!super::json(&mut record), "nothing is left to take out");
+}
+
+#[test]
+fn a_typed_card_number_is_known_before_its_end_and_over_pauses() {
+    for typed in ["4111111111111111#", "411111111111", "41111111111111"] {
+        let mut record = said(&[("caller", typed, true)]);
+        assert!(super::json(&mut record), "{typed}");
+        assert_eq!(texts(&record)[0].trim_end_matches('#'), CARD, "{typed}");
+    }
+    for (rest, left) in [("11111111#", "[card number]#"), ("1111", CARD)] {
+        let mut record =
+            said(&[("caller", "41111111", true), ("assistant", "Are you there?", false), ("caller", rest, true)]);
+        assert!(super::json(&mut record));
+        assert_eq!(texts(&record), [CARD, "Are you there?", left]);
+    }
+}
+
+#[test]
+fn numbers_of_several_turns_that_are_no_card_stay() {
+    for turns in [
+        vec![("caller", "order 1042", false), ("caller", "5551230001", true)],
+        vec![("caller", "3921#", true), ("caller", "my number is 555 123 0010", false)],
+        vec![("caller", "4111 1111", false), ("caller", "+49 1111 1111", false)],
+        vec![("caller", "4111 1111 and then", false), ("assistant", "1111 1111?", false)],
+        vec![
+            ("caller", "4111 1111", false),
+            ("caller", "a", false),
+            ("caller", "b", false),
+            ("caller", "c", false),
+            ("caller", "1111 1111", false),
+        ],
+        vec![("caller", "41111111111", true)],
+        vec![("caller", "155512300011", true)],
+    ] {
+        let mut record = said(&turns);
+        let before = record.clone();
+        super::json(&mut record);
+        assert_eq!(record, before);
+    }
+}
+
+#[test]
+fn a_log_shows_no_figures() {
+    assert_eq!(figures("it's A1042, call 555 123 0001 for two"), "it's A1042, call [figures] for two");
+    assert_eq!(figures("four one one one and 1111"), "[figures] and [figures]");
+    assert_eq!(figures("ünïcödé"), "ünïcödé");
+}

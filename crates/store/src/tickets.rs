@@ -2,14 +2,14 @@
 
 use sqlx::Row;
 
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, redact};
 
 impl Store {
-    /// Keeps a ticket; one of the same id gives way to it.
+    /// Keeps a ticket; one of the same id gives way to it. Card numbers and codes in its words are taken out.
     pub async fn save_ticket(&self, id: &str, ticket: &str) -> Result<(), StoreError> {
         sqlx::query("INSERT INTO tickets (id, ticket) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET ticket = ?2")
             .bind(id)
-            .bind(ticket)
+            .bind(redact::json_text(ticket).as_ref())
             .execute(&self.0.writes)
             .await
             .map_err(|e| self.fault(&e))?;

@@ -22,6 +22,7 @@ use pace::{Pace, UNSAID};
 pub(crate) use pace::{Rules, Seen};
 
 use crate::CrmError;
+use crate::mapping::rows;
 
 /// A wait up to this is sat out; a longer one is the caller's to decide about.
 const PATIENCE: Duration = Duration::from_millis(1_000);
@@ -205,12 +206,24 @@ impl Http {
         }
     }
 
-    /// Asks for a list, page by page. `next` answers the request for the page after this one, if there is one.
-    pub async fn pages(
+    /// Asks, and answers the body; what is not 2xx is an error.
+    pub async fn ask(&self, request: Request) -> Result<Value, CrmError> {
+        self.send(request).await?.ok()
+    }
+
+    /// Asks for a list, page by page, and answers all of what stands under `key`. See [`Http::pages`].
+    pub async fn list(
         &self,
         first: Request,
+        key: &str,
         next: impl Fn(&Value) -> Option<Request>,
     ) -> Result<Vec<Value>, CrmError> {
+        let pages = self.pages(first, next).await?;
+        Ok(pages.iter().flat_map(|page| rows(page, key)).cloned().collect())
+    }
+
+    /// Asks for a list, page by page. `next` answers the request for the page after this one, if there is one.
+    async fn pages(&self, first: Request, next: impl Fn(&Value) -> Option<Request>) -> Result<Vec<Value>, CrmError> {
         let (mut pages, mut request) = (Vec::new(), Some(first));
         while let Some(asked) = request {
             let Some(page) = self.send(asked).await?.found()? else { break };

@@ -17,6 +17,13 @@ pub struct HubSpot {
 }
 
 impl HubSpot {
+    /// One property of the call's object.
+    pub fn call_property(&self, call_id: &str, name: &str) -> Option<String> {
+        let calls = self.objects.get("calls")?;
+        let call = calls.iter().find(|call| call["properties"]["baton_call_id"] == call_id)?;
+        call["properties"][name].as_str().map(str::to_owned)
+    }
+
     fn upsert(&mut self, kind: &str, unique: &str, body: &Value) -> Resp {
         let mut results = Vec::new();
         for input in body["inputs"].as_array().unwrap() {

@@ -89,6 +89,8 @@ pub enum Fault {
     Limited,
     /// The credentials have run out.
     Expired,
+    /// It will not take this.
+    Refused,
     /// The effect comes late, and so does the answer.
     Slow(Duration),
     /// No effect, and no answer ever.
@@ -204,6 +206,7 @@ async fn serve<V: Vendor>(
                 status(500, json!({"error": format!("internal error; headers were {:?}", req.headers)}))
             }
             Some(Fault::Limited) => vendor.lock().unwrap().limited(),
+            Some(Fault::Refused) => status(422, json!({"error": "RecordInvalid", "description": "not like this"})),
             Some(Fault::Expired) => vendor.lock().unwrap().expired(),
             Some(Fault::AnswerLost) => {
                 vendor.lock().unwrap().answer(&req);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject;
 use serde_json::{Value, json};
 
 use super::{PEOPLE, Req, Resp, Vendor, digits, ok, status};
@@ -20,7 +22,16 @@ pub struct Salesforce {
 }
 
 impl Salesforce {
-    pub fn new(key: Vec<u8>) -> Self {
+    /// An org whose connected app has the certificate of this key, in PEM.
+    pub fn of(pem: &str) -> Self {
+        let PrivateKeyDer::Pkcs8(key) = PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap() else {
+            panic!("the key is PKCS#8")
+        };
+        let pair = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
+        Self::new(pair.public().as_ref().to_vec())
+    }
+
+    fn new(key: Vec<u8>) -> Self {
         let contacts = PEOPLE.iter().map(|p| {
             json!({"Id": format!("003{:015}", p.id), "Name": format!("{} {}", p.first, p.last), "Email": p.email, "Phone": p.phone,
                 "MobilePhone": null, "HomePhone": null})

@@ -29,6 +29,11 @@ impl Zendesk {
         }
     }
 
+    /// The call's ticket, if there is one.
+    pub fn ticket_of(&self, call_id: &str) -> Option<Value> {
+        self.tickets.iter().find(|ticket| ticket["external_id"] == call_id).cloned()
+    }
+
     fn create(&mut self, req: &Req) -> Resp {
         if let Some(key) = req.header("idempotency-key")
             && let Some((body, answer)) = self.keys.get(key)

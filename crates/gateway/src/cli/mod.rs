@@ -1,5 +1,6 @@
 //! The commands. Exit status: 0 done, 1 it ran and failed, 2 it was not started because something given to it is wrong.
 
+mod api;
 mod crm;
 mod dial;
 mod init;
@@ -44,21 +45,13 @@ enum Command {
         #[command(subcommand)]
         command: models::Command,
     },
-    /// The system of record: what the credentials can do.
+    /// The system of record: what the credentials can do; writes that were given up.
     Crm {
         #[command(subcommand)]
         command: crm::Command,
     },
-    /// Delete what the store holds of one caller, by number and contact id. The gateway must not be running.
-    Forget {
-        #[arg(long)]
-        config: Option<PathBuf>,
-        /// The caller's numbers, as they were signalled.
-        numbers: Vec<String>,
-        /// The caller's id in the system of record.
-        #[arg(long)]
-        contact: Option<String>,
-    },
+    /// Delete what Baton keeps of one caller, by number and contact id, or all that is old; says what other systems hold.
+    Forget(crm::Forget),
     /// The SIP messages of one call, drawn as a ladder: of a live call, or one of the latest. Asks the running gateway.
     Trace {
         #[arg(long)]
@@ -87,7 +80,7 @@ pub fn main() -> ExitCode {
         Command::Init { dir } => init::main(&dir),
         Command::Models { command } => models::main(command),
         Command::Crm { command } => crm::main(command),
-        Command::Forget { config, numbers, contact } => crm::forget(config, numbers, contact),
+        Command::Forget(what) => crm::forget(what),
         Command::Trace { config, call_id } => trace::main(config, &call_id),
         Command::Dial(args) => dial::main(args),
     }
@@ -109,7 +102,7 @@ fn summary(config: &config::Config) -> String {
     let numbers: Vec<String> = config.dids.iter().map(|(n, f)| format!("{n} → {}", f.name())).collect();
     let queues: Vec<String> = config.floor.queues.iter().map(|q| format!("{} ({})", q.name, members(q))).collect();
     format!(
-        "config is sound\n  SIP        {}\n  RTP        {} ports {}-{}\n  numbers    {}\n  queues     {}\n  extensions {}\n  store      {}",
+        "config is sound\n  SIP        {}\n  RTP        {} ports {}-{}\n  numbers    {}\n  queues     {}\n  extensions {}\n  store      {}\n  record     {}",
         listeners.join(", "),
         config.media.bind,
         config.media.ports.0,
@@ -118,7 +111,15 @@ fn summary(config: &config::Config) -> String {
         queues.join(", "),
         config.extensions.len(),
         config.store.display(),
+        record(&config.crm),
     )
+}
+
+fn record(crm: &baton_crm::config::CrmConfig) -> String {
+    match crm.orders.filter(|orders| *orders != crm.kind) {
+        Some(orders) => format!("{}, orders in {orders}", crm.kind),
+        None => crm.kind.to_string(),
+    }
 }
 
 fn members(queue: &baton_agents::QueuePlan) -> String {

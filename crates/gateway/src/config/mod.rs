@@ -47,6 +47,8 @@ pub struct Config {
     pub crm: CrmConfig,
     pub http: Option<SocketAddr>,
     pub http_token: Option<String>,
+    /// Where agents' browsers reach the API.
+    pub http_url: Option<String>,
     pub log: Log,
     pub extensions: Vec<Extension>,
     /// Queues and agents.
@@ -258,6 +260,9 @@ impl Compiler<'_> {
                 "set `token = \"${env:BATON_TOKEN}\"`, or bind 127.0.0.1",
             );
         }
+        if let Some(url) = raw.http.url.as_ref().filter(|u| !u.starts_with("https://") && !u.starts_with("http://")) {
+            self.fault(&["http", "url"], format!("`{url}` is no address"), "write it as https://baton.example.org");
+        }
         if !self.faults.is_empty() {
             return Err(Faults(self.faults));
         }
@@ -281,6 +286,7 @@ impl Compiler<'_> {
             crm: raw.crm,
             http,
             http_token: raw.http.token,
+            http_url: raw.http.url,
             log: Log { filter: raw.log.filter, json: raw.log.json },
             extensions,
             floor,

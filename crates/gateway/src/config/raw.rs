@@ -274,11 +274,13 @@ pub struct Http {
     pub bind: Option<SocketAddr>,
     /// Required on every request once `bind` is not loopback.
     pub token: Option<String>,
+    /// Where agents' browsers reach `bind`, when it is not that address itself.
+    pub url: Option<String>,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { bind: Some(SocketAddr::from(([127, 0, 0, 1], 8060))), token: None }
+        Self { bind: Some(SocketAddr::from(([127, 0, 0, 1], 8060))), token: None, url: None }
     }
 }
 

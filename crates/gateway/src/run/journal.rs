@@ -3,7 +3,7 @@
 //! other.
 
 use baton_call::record::CallRecord;
-use baton_store::{CallRow, Store};
+use baton_store::{CallRow, Store, redact};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tracing::{error, warn};
@@ -48,7 +48,8 @@ fn row(record: &CallRecord) -> Result<CallRow, serde_json::Error> {
         from: record.from.clone(),
         to: record.to.clone(),
         disposition: record.disposition.clone(),
-        json: serde_json::to_string(record)?,
+        // Here already: who follows along sees no card number either.
+        json: redact::json_text(&serde_json::to_string(record)?).into_owned(),
     })
 }
 

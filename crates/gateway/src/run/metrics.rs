@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use baton_call::record::CallRecord;
+use baton_call::record::{CallRecord, Policy};
 use baton_media::MediaCounters;
 use baton_speech::SpeechStats;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -19,10 +19,18 @@ use super::remote::RemoteCounters;
 /// Upper bounds of the latency histograms, in seconds.
 const BOUNDS: [f64; 10] = [0.02, 0.05, 0.1, 0.15, 0.3, 0.6, 1.0, 1.5, 2.0, 5.0];
 
+/// The same for the system of record, which is elsewhere.
+const RECORD_BOUNDS: [f64; 10] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0, 300.0];
+
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct End {
     cause: String,
     disposition: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct Record {
+    policy: &'static str,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -41,6 +49,8 @@ pub struct Metrics {
     pub remote: Arc<RemoteCounters>,
     finished: Family<End, Counter>,
     transfers: Family<Escalation, Counter>,
+    records: Family<Record, Counter>,
+    record_acknowledged: Histogram,
     reply: Histogram,
     trigger_to_ring: Histogram,
     answer_to_briefing: Histogram,
@@ -52,6 +62,7 @@ pub struct Metrics {
 pub struct Now {
     pub calls_live: usize,
     pub outbox_depth: u64,
+    pub outbox_dead: u64,
     pub media: MediaCounters,
     pub sip: baton_sip::Counters,
     pub sizes: baton_sip::Sizes,
@@ -68,6 +79,8 @@ impl Metrics {
             remote: Arc::default(),
             finished: Family::default(),
             transfers: Family::default(),
+            records: Family::default(),
+            record_acknowledged: Histogram::new(RECORD_BOUNDS),
             reply: latency(),
             trigger_to_ring: latency(),
             answer_to_briefing: latency(),
@@ -79,7 +92,17 @@ impl Metrics {
         to.register("calls_refused", "Calls refused for want of a port or a common codec", metrics.refused.clone());
         to.register("calls_finished", "Calls over, by technical cause and business outcome", metrics.finished.clone());
         to.register("transfers", "Escalations, by trigger and outcome", metrics.transfers.clone());
+        to.register(
+            "crm_records",
+            "Escalations by what let the agent's phone ring: the record acknowledged, the flow's policy, or nothing",
+            metrics.records.clone(),
+        );
         for (name, help, histogram) in [
+            (
+                "crm_record_acknowledged",
+                "A case asked for to its acknowledgement by the system of record, before the join or after",
+                &metrics.record_acknowledged,
+            ),
             ("reply", "End of the caller's words to the first packet of the reply", &metrics.reply),
             ("trigger_to_ring", "Decision to escalate to the first agent's phone ringing", &metrics.trigger_to_ring),
             ("answer_to_briefing", "Agent's answer to the first briefing packet", &metrics.answer_to_briefing),
@@ -108,6 +131,18 @@ impl Metrics {
         if let Some(trigger) = &record.trigger {
             let outcome = if record.bridged_at.is_some() { "joined" } else { "not_joined" };
             self.transfers.get_or_create(&Escalation { trigger: trigger.to_string(), outcome }).inc();
+        }
+        if let Some(crm) = &record.crm {
+            let policy = match crm.policy {
+                Some(Policy::Acknowledged) => "acknowledged",
+                Some(Policy::Proceeded) => "proceeded",
+                None => "none",
+            };
+            self.records.get_or_create(&Record { policy }).inc();
+            if let Some(at) = crm.acknowledged_at {
+                let took = at.0.duration_since(crm.requested_at.0);
+                self.record_acknowledged.observe(took.as_secs_f64().max(0.0));
+            }
         }
         let ms = &record.latency_ms;
         let seen = |histogram: &Histogram, ms: Option<u64>| {
@@ -138,6 +173,7 @@ impl Metrics {
         for (name, help, value) in [
             ("calls_live", "Calls in progress", now.calls_live as u64),
             ("crm_outbox_depth", "CRM writes not yet acknowledged", now.outbox_depth),
+            ("crm_outbox_dead", "CRM writes that were given up, for a person to look at", now.outbox_dead),
             ("sip_transactions", "Client and server transactions in memory", sizes.transactions as u64),
             ("sip_dialogs", "Dialogs in memory", sizes.dialogs as u64),
             ("sip_legs", "Legs in memory", sizes.legs as u64),
@@ -234,10 +270,13 @@ mod tests {
         let metrics = Metrics::new();
         metrics.taken();
         metrics.reply.observe(0.7);
+        metrics.records.get_or_create(&Record { policy: "proceeded" }).inc();
+        metrics.record_acknowledged.observe(3.2);
         metrics.transfers.get_or_create(&Escalation { trigger: "distress".into(), outcome: "joined" }).inc();
         let now = Now {
             calls_live: 2,
             outbox_depth: 0,
+            outbox_dead: 1,
             media: MediaCounters::default(),
             sip: Default::default(),
             sizes: Default::default(),
@@ -249,6 +288,9 @@ mod tests {
             "baton_calls_live 2",
             "baton_reply_seconds_bucket{le=\"1.0\"} 1",
             "baton_transfers_total{trigger=\"distress\",outcome=\"joined\"} 1",
+            "baton_crm_records_total{policy=\"proceeded\"} 1",
+            "baton_crm_record_acknowledged_seconds_bucket{le=\"5.0\"} 1",
+            "baton_crm_outbox_dead 1",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

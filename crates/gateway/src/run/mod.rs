@@ -2,6 +2,7 @@
 //! be wrong with models, store, ports or config is found before the first port answers: nothing is half-started.
 
 mod call_task;
+mod case;
 mod desk;
 mod http;
 mod journal;
@@ -141,7 +142,7 @@ impl Gateway {
         let outbox = Outbox::start(store.clone(), Arc::clone(&crm), write_timeout).await?;
         for call_id in cut {
             if let Some(row) = store.call(&call_id).await?
-                && let Some(last) = serde_json::from_str(&row.json).ok().as_ref().and_then(records::cut_short)
+                && let Some(last) = serde_json::from_str(&row.json).ok().as_ref().and_then(case::last_word)
             {
                 outbox.enqueue(&last).await?;
             }
@@ -180,6 +181,9 @@ impl Gateway {
             trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
             codecs: config.media.codecs.clone(),
             domain: config.sip.domain.clone(),
+            pages: http::page::Pages::new(&config),
+            numbering: baton_crm::Numbering::new(&config.crm.country),
+            case_pause: Duration::from_secs(config.crm.update_s),
             api: config.http,
             metrics,
             changes: broadcast::Sender::new(256),
@@ -358,13 +362,10 @@ impl Gateway {
 /// Once a day, deletes what is older than it may be kept.
 async fn forget_old(store: Store, days: u32) {
     loop {
-        let before = jiff::Timestamp::now().checked_sub(jiff::SignedDuration::from_hours(i64::from(days) * 24));
-        if let Ok(before) = before {
-            match store.expire(before).await {
-                Ok(0) => {}
-                Ok(calls) => info!(calls, days, "calls older than they may be kept are deleted"),
-                Err(e) => warn!(error = %e, "old calls could not be deleted"),
-            }
+        match baton_crm::privacy::expire(&store, Duration::from_secs(86_400) * days).await {
+            Ok(0) => {}
+            Ok(calls) => info!(calls, days, "calls older than they may be kept are deleted"),
+            Err(e) => warn!(error = %e, "old calls could not be deleted"),
         }
         tokio::time::sleep(Duration::from_secs(86_400)).await;
     }

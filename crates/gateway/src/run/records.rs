@@ -1,17 +1,18 @@
 //! Between the rooms: what one calls a thing, said in another's words; and what is written to the CRM.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_call::record::{CallRecord, MediaStats};
-use baton_call::{CaseDraft, HangUpCause, Input};
-use baton_crm::{CaseWrite, DeliveryEvent, PopRequest, Step};
+use baton_call::HangUpCause;
+use baton_crm::PopRequest;
 use baton_intake::{Day, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
 use baton_sip::sdp::{self, Direction, Remote};
 use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
 use baton_tone::Term;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::shared::{CallEvent, Inbox, Shared};
 
@@ -27,109 +28,20 @@ pub fn today() -> Option<Day> {
     Day::new(i32::from(date.year()), u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?)
 }
 
-/// Writes the case through the outbox and tells the call how it goes.
-pub fn write_case(shared: &Arc<Shared>, inbox: &Inbox, draft: CaseDraft) {
-    let (shared, inbox) = (Arc::clone(shared), inbox.clone());
-    tokio::spawn(async move {
-        let case = CaseWrite {
-            key: draft.key,
-            call_id: draft.call_id,
-            from: draft.from,
-            queue: Some(draft.queue),
-            contact: draft.contact_id,
-            caller_name: draft.caller_name,
-            account_holder: draft.account_holder,
-            trigger: Some(draft.trigger.to_string()),
-            disposition: draft.disposition,
-            summary: draft.summary,
-            slots: serde_json::to_value(&draft.slots).unwrap_or_default(),
-            ..CaseWrite::default()
-        };
-        let mut delivery = match shared.outbox.enqueue(&case).await {
-            Ok(delivery) => delivery,
-            Err(e) => {
-                error!(error = %e, "the case could not even be recorded for sending");
-                inbox.send(CallEvent::Answer(Input::CaseFailed { final_: true }));
-                return;
-            }
-        };
-        while let Some(event) = delivery.next().await {
-            let (input, last) = match event {
-                DeliveryEvent::Acknowledged(receipt) => {
-                    (Input::CaseWritten { system: receipt.system, record_id: receipt.record_id }, true)
-                }
-                DeliveryEvent::Failing { .. } => (Input::CaseFailed { final_: false }, false),
-                DeliveryEvent::Dead { .. } => (Input::CaseFailed { final_: true }, true),
-            };
-            inbox.send(CallEvent::Answer(input));
-            if last {
-                return;
-            }
-        }
-    });
-}
-
-/// Brings the CRM's case up to date at the end of the call; a solved call gets its first here. Returns when the outbox has it:
-/// from then on it is not lost.
-pub async fn complete(shared: &Arc<Shared>, record: &CallRecord) {
-    let case = CaseWrite {
-        key: format!("{}:end", record.call_id),
-        call_id: record.call_id.clone(),
-        contact: record.contact.as_ref().map(|c| c.id.clone()),
-        caller_name: record.slots.get("name").map(|v| v.value.clone()),
-        account_holder: record.contact.as_ref().and_then(|c| c.account_holder),
-        trigger: record.trigger.map(|t| t.to_string()),
-        disposition: record.disposition.clone().unwrap_or_default(),
-        summary: record.summary.clone().unwrap_or_default(),
-        slots: serde_json::to_value(&record.slots).unwrap_or_default(),
-        step: Step::Complete,
-        from: record.from.clone(),
-        to: record.to.clone(),
-        started_at: Some(record.started_at.0),
-        ended_at: record.ended_at.map(|t| t.0),
-        bridged_at: record.bridged_at.map(|t| t.0),
-        agent: record.agent.as_ref().and_then(|a| a.extension.clone()),
-        ..CaseWrite::default()
-    };
-    if let Err(e) = shared.outbox.enqueue(&case).await {
-        error!(call_id = case.call_id, error = %e, "the end of the call could not be recorded for the CRM");
-    }
-}
-
-/// The last word on a call that the end of an earlier process cut, from its record: the CRM is told of it as of any other.
-pub fn cut_short(record: &serde_json::Value) -> Option<CaseWrite> {
-    let text = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-    let time = |value: &serde_json::Value| value.as_str().and_then(|at| at.parse().ok());
-    let call_id = text(&record["call_id"])?;
-    Some(CaseWrite {
-        key: format!("{call_id}:end"),
-        call_id,
-        step: Step::Complete,
-        contact: text(&record["contact"]["id"]),
-        caller_name: text(&record["slots"]["name"]["value"]),
-        account_holder: record["contact"]["account_holder"].as_bool(),
-        trigger: text(&record["trigger"]),
-        disposition: text(&record["disposition"]).unwrap_or_default(),
-        summary: text(&record["summary"]).unwrap_or_else(|| "The call was interrupted.".into()),
-        slots: record["slots"].clone(),
-        from: text(&record["from"]).unwrap_or_default(),
-        to: text(&record["to"]).unwrap_or_default(),
-        started_at: time(&record["started_at"]),
-        ended_at: time(&record["ended_at"]),
-        bridged_at: time(&record["bridged_at"]),
-        agent: text(&record["agent"]["extension"]),
-        ..CaseWrite::default()
-    })
-}
-
-/// Has the agent's screen show the case, where the system of record can.
-pub fn screen_pop(shared: &Arc<Shared>, record: &CallRecord, extension: &str) {
+/// What an agent is to see, and where: a page of the system of record, else Baton's own.
+pub fn context(shared: &Shared, record: &CallRecord, extension: &str) -> (PopRequest, Option<String>) {
     let request = PopRequest {
         call_id: record.call_id.clone(),
         record_id: record.crm.as_ref().and_then(|crm| crm.record_id.clone()),
         contact: record.contact.as_ref().map(|c| c.id.clone()),
         agent: Some(extension.to_owned()),
     };
+    let page = shared.crm.page(&request).or_else(|| shared.pages.of(&record.call_id));
+    (request, page)
+}
+
+/// Has the agent's screen show the case, where the system of record can.
+pub fn screen_pop(shared: &Arc<Shared>, request: PopRequest) {
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
         match shared.crm.screen_pop(&request).await {
@@ -206,17 +118,17 @@ fn told(cause: HangUpCause) -> (u16, &'static str) {
     }
 }
 
-/// Header fields of the agent's INVITE: which case it is, and where a screen may read it (RFC 7433, RFC 3261 §20.9); who calls
-/// (RFC 3325).
-pub fn agent_headers(record: &CallRecord, domain: &str, api: Option<std::net::SocketAddr>) -> Vec<(String, String)> {
-    let url = api.map(|addr| format!("http://{addr}/api/v1/calls/{}", record.call_id)).unwrap_or_default();
+/// Header fields of the agent's INVITE: which case it is, and the page where a screen shows it (RFC 7433, RFC 3261 §20.9); who
+/// calls (RFC 3325).
+pub fn agent_headers(record: &CallRecord, domain: &str, page: Option<&str>) -> Vec<(String, String)> {
+    let page = page.unwrap_or_default();
     let (user, display) = caller_identity(record);
     let mut headers =
-        vec![("X-Baton-Call-ID".to_owned(), record.call_id.clone()), fields::user_to_user(&record.call_id, &url)];
+        vec![("X-Baton-Call-ID".to_owned(), record.call_id.clone()), fields::user_to_user(&record.call_id, page)];
     if !user.is_empty() {
         headers.push(fields::asserted_identity(&user, domain, display.as_deref()));
     }
-    headers.extend(fields::call_info(&url, "info"));
+    headers.extend(fields::call_info(page, "info"));
     headers
 }
 
@@ -247,5 +159,25 @@ pub fn expected(expected: baton_intake::Expected) -> Expected {
         baton_intake::Expected::Number(n) => Expected::Digits(n),
         baton_intake::Expected::Name => Expected::Name,
         _ => Expected::Anything,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_person_stands_is_there_for_the_flows_rules() {
+        let person = Person {
+            standing: Some("active".into()),
+            flags: vec!["VIP".into(), "region: north".into(), "late payer".into()],
+            tickets: vec![baton_crm::Ticket { id: "7".into(), subject: "rug".into(), status: "open".into() }],
+            ..Person::default()
+        };
+        let view = contact(person, "caller_id");
+        let says = |name: &str| view.attributes.get(name).map(String::as_str);
+        assert_eq!((says("standing"), says("tier"), says("vip")), (Some("active"), Some("vip"), Some("yes")));
+        assert_eq!((says("region"), says("late payer")), (Some("north"), Some("yes")));
+        assert_eq!((view.records[0].kind.as_str(), view.records[0].status.as_str()), ("ticket", "open"));
     }
 }

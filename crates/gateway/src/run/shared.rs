@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use baton_audio::Clip;
 use baton_call::LineId;
 use baton_call::record::CallRecord;
 use baton_call::{Input, Rules};
-use baton_crm::{Crm, Outbox};
+use baton_crm::{Crm, Numbering, Outbox};
 use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg};
 use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
 use baton_speech::{HearEvent, Speech, Spoken};
@@ -18,6 +19,7 @@ use tokio::sync::{broadcast, mpsc};
 use tracing::warn;
 
 use super::desk::{self, Desk};
+use super::http::page::Pages;
 use super::metrics::Metrics;
 use super::traces::Traces;
 use crate::config::Codec;
@@ -91,8 +93,12 @@ pub struct Shared {
     pub codecs: Vec<Codec>,
     /// The host of our own addresses.
     pub domain: String,
-    /// Where the API answers.
-    pub api: Option<std::net::SocketAddr>,
+    /// Where agents see a call.
+    pub pages: Pages,
+    /// How national numbers are read.
+    pub numbering: Numbering,
+    /// How long after one write of a call's case the next waits for more.
+    pub case_pause: Duration,
     pub metrics: Metrics,
     /// Records as they change, for who follows along.
     pub changes: broadcast::Sender<String>,

@@ -51,7 +51,7 @@ impl Task {
             Action::RunAction(action) => {
                 self.means.run_action(&self.shared, &self.inbox, self.call.record(), action);
             }
-            Action::WriteCase(draft) => records::write_case(&self.shared, &self.inbox, draft),
+            Action::WriteCase(draft) => self.case.escalated(draft, self.call.record()),
             Action::PrepareBriefing { text } => self.prepare_briefing(text),
             Action::FindAgent { queue, not, since, priority, needs } => {
                 let want = Want { who: self.waiter.clone(), queue, not, since, priority, needs };
@@ -93,7 +93,10 @@ impl Task {
             Action::AnswerRefer { leg, code } => self.answer_refer(leg, code),
             Action::ReferProgress { leg, code } => self.refer_progress(leg, code),
             Action::HangUp { leg, cause } => self.hang_up(leg, cause),
-            Action::SaveRecord => self.journal.save(self.call.record()),
+            Action::SaveRecord => {
+                self.journal.save(self.call.record());
+                self.case.changed(self.call.record());
+            }
             Action::CompleteRecord => {
                 self.journal.save(self.call.record());
                 self.complete = true; // the CRM is told at the end, by `finish`
@@ -222,16 +225,17 @@ impl Task {
         };
         let record = self.call.record();
         let (from_user, from_display) = records::caller_identity(record);
-        info!(extension, "ringing the agent");
+        let (pop, page) = records::context(&self.shared, record, &extension);
+        info!(extension, page, "ringing the agent");
         self.shared.sip_send(SipCommand::Invite {
             leg: side.sip,
             ext: extension.clone(),
             from_user,
             from_display,
-            headers: records::agent_headers(record, &self.shared.domain, self.shared.api),
+            headers: records::agent_headers(record, &self.shared.domain, page.as_deref()),
             sdp: sdp::offer(side.local, &self.shared.sdp_codecs(), sdp::SessionId::next()),
         });
-        records::screen_pop(&self.shared, self.call.record(), &extension);
+        records::screen_pop(&self.shared, pop);
         self.legs.add_agent(extension, side);
     }
 

@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use baton_agents::Input as FloorInput;
+use baton_call::record::Policy;
 use baton_call::{AgentGone, CallerGone, Input, Leg, LineId};
 use baton_media::{MediaCommand, MediaEvent};
 use baton_sip::sdp::{self, Direction};
 use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
 use baton_speech::{HearEvent, Spoken, SttError};
+use baton_store::redact;
 use baton_tone::UtteranceInput;
 use tracing::{info, warn};
 
@@ -24,8 +26,16 @@ impl Task {
             CallEvent::Hear(event) => self.on_heard(event),
             CallEvent::Spoken(line, spoken) => self.on_spoken(line, spoken),
             CallEvent::Briefing(generation, spoken) => self.on_briefing(generation, spoken),
-            CallEvent::Answer(input) => self.feed(input),
             CallEvent::Advice(answer) => self.on_advice(answer),
+            CallEvent::Answer(input) => {
+                let proceeded =
+                    self.call.record().crm.as_ref().is_some_and(|crm| crm.policy == Some(Policy::Proceeded));
+                let late = proceeded && matches!(input, Input::CaseWritten { .. });
+                self.feed(input);
+                if late {
+                    self.show_late_record();
+                }
+            }
             CallEvent::End => self.feed(Input::Shutdown),
         }
     }
@@ -251,7 +261,7 @@ impl Task {
                 }
             }
             HearEvent::Utterance { text, confidence, features, ended, .. } => {
-                info!(text, confidence, "heard");
+                info!(text = redact::figures(&text), confidence, "heard");
                 let misunderstood = std::mem::take(&mut self.misunderstood);
                 let interrupted = std::mem::take(&mut self.interrupted);
                 let said = UtteranceInput { features, text: &text, repeated: false, misunderstood, interrupted };
@@ -352,6 +362,16 @@ impl Task {
                 let input = line.and_then(|line| self.lines.all_queued(line));
                 self.feed_all(input);
             }
+        }
+    }
+
+    /// The agent's phone rang before there was a record to show: now there is.
+    fn show_late_record(&self) {
+        let record = self.call.record();
+        if let Some(extension) = record.agent.as_ref().and_then(|agent| agent.extension.as_deref()) {
+            let (pop, page) = records::context(&self.shared, record, extension);
+            info!(extension, page, "the record is there, after the agent's phone rang");
+            records::screen_pop(&self.shared, pop);
         }
     }
 

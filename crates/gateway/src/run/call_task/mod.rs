@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
 use self::legs::{Legs, Side};
+use super::case::Case;
 use super::desk::{CallBack, Request};
 use super::journal::Journal;
 use super::lines::Lines;
@@ -117,6 +118,7 @@ struct Task {
     /// What it has promised.
     promise: Option<(Box<Ticket>, Instant)>,
     journal: Journal,
+    case: Case,
     legs: Legs,
     caller_remote: Option<Remote>,
     answer: String,
@@ -202,6 +204,7 @@ impl Task {
             ticket: None,
             promise: None,
             journal: Journal::open(shared.store.clone(), shared.changes.clone()),
+            case: Case::open(shared, inbox),
             shared: Arc::clone(shared),
             inbox: inbox.clone(),
             legs: Legs::new(caller),
@@ -287,7 +290,7 @@ impl Task {
         let call_id = record.call_id.clone();
         self.journal.save(record);
         if self.complete {
-            records::complete(&self.shared, record).await;
+            self.case.over(record).await;
         }
         self.journal.close().await;
         self.shared.live.remove(&call_id);

@@ -1,12 +1,14 @@
 //! The API: health, metrics, call records, drain. Loopback by default; beyond it every request but the health checks needs
 //! the bearer token (the config refuses to be without one).
 
+pub mod page;
 mod timeline;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -16,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use baton_agents::Wish;
+use baton_crm::privacy;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -26,6 +29,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 use super::desk;
 use super::metrics::Now;
 use super::shared::{CallEvent, Shared};
+use crate::letters;
 
 /// What the handlers may see.
 #[derive(Clone)]
@@ -52,12 +56,14 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/trunks", get(trunks))
         .route("/api/v1/outbox/dead", get(dead_letters))
         .route("/api/v1/outbox/resend/{key}", post(resend))
+        .route("/api/v1/forget", post(forget))
         .route("/api/v1/events", get(events))
         .route("/api/v1/drain", post(drain))
         .layer(middleware::from_fn_with_state(api.clone(), authorise));
     let app = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
+        .route("/calls/{id}", get(page::show))
         .merge(guarded)
         .with_state(api);
     if let Err(e) = axum::serve(listener, app).await {
@@ -102,6 +108,7 @@ async fn metrics(State(api): State<Api>) -> Response {
     let now = Now {
         calls_live: api.shared.live.len(),
         outbox_depth: api.shared.store.outbox_depth().await.unwrap_or(0),
+        outbox_dead: api.shared.store.outbox_dead().await.map_or(0, |rows| rows.len() as u64),
         media: api.shared.media.counters(),
         sip: api.shared.sip.counters(),
         speech: api.shared.speech.stats(),
@@ -212,12 +219,7 @@ async fn trunks(State(api): State<Api>) -> Response {
 /// Writes that the system of record refused for good, to be looked at.
 async fn dead_letters(State(api): State<Api>) -> Response {
     match api.shared.outbox.dead().await {
-        Ok(rows) => Json(
-            rows.into_iter()
-                .map(|row| json!({"key": row.key, "call_id": row.call_id, "attempts": row.attempts, "error": row.last_error}))
-                .collect::<Vec<_>>(),
-        )
-        .into_response(),
+        Ok(rows) => Json(rows.iter().map(letters::letter).collect::<Vec<_>>()).into_response(),
         Err(e) => fault(&e),
     }
 }
@@ -229,6 +231,30 @@ async fn resend(State(api): State<Api>, Path(key): Path<String>) -> Response {
         Ok(None) => (StatusCode::NOT_FOUND, Json(json!({"error": format!("no dead letter {key}")}))).into_response(),
         Err(e) => fault(&e),
     }
+}
+
+/// Deletes a caller's data (`number`, several if need be, `contact`), or what is older than so many days.
+async fn forget(State(api): State<Api>, Query(asked): Query<Vec<(String, String)>>) -> Response {
+    let all = |name: &str| asked.iter().filter(|(n, _)| n == name).map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    let (numbers, contact, days) = (all("number"), all("contact").pop(), all("older_than_days").pop());
+    let store = &api.shared.store;
+    let answer = match days.map(|days| days.parse::<u32>()) {
+        Some(Ok(days)) => match privacy::expire(store, Duration::from_secs(86_400) * days).await {
+            Ok(calls) => Ok(json!({"calls": calls})),
+            Err(e) => Err(e),
+        },
+        None if !numbers.is_empty() || contact.is_some() => {
+            match privacy::forget(store, &api.shared.numbering, &numbers, contact.as_deref()).await {
+                Ok(deletion) => Ok(json!(deletion)),
+                Err(e) => Err(e),
+            }
+        }
+        _ => {
+            let what = "say whose data: number=…, contact=…, or older_than_days=…";
+            return (StatusCode::BAD_REQUEST, Json(json!({"error": what}))).into_response();
+        }
+    };
+    answer.map_or_else(|e| fault(&e), |answer| Json(answer).into_response())
 }
 
 async fn agent_ready(State(api): State<Api>, Path(extension): Path<String>) -> Response {
