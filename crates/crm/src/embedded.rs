@@ -3,9 +3,7 @@
 use async_trait::async_trait;
 use baton_store::{CaseChange, ContactRow, OrderRow, RecordRow, Store, StoreError};
 
-use crate::{
-    Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, Receipt, Record, Step,
-};
+use crate::{Capability, CaseView, CaseWrite, Crm, CrmError, Lookup, Numbering, Order, Person, Receipt, Record, Step};
 
 /// The store as a system of record.
 #[derive(Debug, Clone)]

@@ -184,7 +184,6 @@ impl Gateway {
             pages: http::page::Pages::new(&config),
             numbering: baton_crm::Numbering::new(&config.crm.country),
             case_pause: Duration::from_secs(config.crm.update_s),
-            api: config.http,
             metrics,
             changes: broadcast::Sender::new(256),
             words: broadcast::Sender::new(256),

@@ -1,10 +1,9 @@
 //! Between the rooms: what one calls a thing, said in another's words; and what is written to the CRM.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use baton_call::record::{CallRecord, MediaStats};
 use baton_call::HangUpCause;
+use baton_call::record::{CallRecord, MediaStats};
 use baton_crm::PopRequest;
 use baton_intake::{Day, ToneReading};
 use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
@@ -14,7 +13,7 @@ use baton_speech::Expected;
 use baton_tone::Term;
 use tracing::{info, warn};
 
-use super::shared::{CallEvent, Inbox, Shared};
+use super::shared::Shared;
 
 /// A call's id: when, and 48 random bits; sorts by time.
 pub fn new_call_id() -> String {
