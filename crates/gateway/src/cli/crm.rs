@@ -9,6 +9,7 @@ use clap::Subcommand;
 
 use super::{refuse, say};
 use crate::config::{self, Config};
+use crate::run::recordings;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -45,7 +46,7 @@ pub fn main(command: Command) -> ExitCode {
 
 /// Deletes what the store holds of one caller, and says what is left to do elsewhere.
 pub fn forget(config: Option<PathBuf>, numbers: Vec<String>, contact: Option<String>) -> ExitCode {
-    with_store(config, |_, store| async move {
+    with_store(config, |config, store| async move {
         let forgotten = match store.forget(&Subject { callers: numbers, contact }).await {
             Ok(forgotten) => forgotten,
             Err(e) => return refuse(&e),
@@ -57,6 +58,17 @@ pub fn forget(config: Option<PathBuf>, numbers: Vec<String>, contact: Option<Str
             forgotten.contacts,
             forgotten.outbox
         ));
+        match recordings::forget(&config.recording.dir, &forgotten.calls) {
+            Ok(0) => {}
+            Ok(files) => say(&format!("deleted: {files} recordings")),
+            Err(e) => {
+                return refuse(&format!(
+                    "the recordings of these calls could not be deleted: {e}\n    delete them by hand in {}: {}",
+                    config.recording.dir.display(),
+                    forgotten.calls.join(", ")
+                ));
+            }
+        }
         for receipt in &forgotten.receipts {
             say(&format!("  still in another system, ask it to delete: {receipt}"));
         }
