@@ -137,4 +137,6 @@ for call in calls.values():
         call.say("done" if ok else "stuck")
         call.hangup(pj.CallOpParam(True))
 until(lambda: all(c.ended for c in calls.values()), 5)
+for call in calls.values():
+    call.player = call.recorder = None  # closes the file
 os._exit(0 if ok else 1)
