@@ -7,21 +7,13 @@
     reason = "a helper that fails is a failed test"
 )]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use baton_phone::drill::{self, DrillSpec};
+use support::peer::{Baresip, Phone, TONE, has, level, recording};
 use support::{Gateway, PASSWORD, caller, dir, free_port};
-
-fn has(program: &str) -> bool {
-    let there =
-        Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|o| o.status.success());
-    if !there {
-        println!("SKIPPED: {program} is not installed; run scripts/setup.sh test");
-    }
-    there
-}
 
 #[test]
 fn sipp_calls_are_answered_and_ended_and_nothing_is_left() {
@@ -111,42 +103,30 @@ fn a_leg_that_sends_no_rtp_ends_the_call_and_is_named() {
 }
 
 #[test]
-fn baresip_registers_as_the_agent_is_briefed_and_joined() {
+fn baresip_registers_as_the_agent_is_briefed_and_joined_in_opus_with_keys() {
     if !has("baresip") {
         return;
     }
-    let gateway = Gateway::start(&dir("baresip").unwrap(), |t| t).unwrap();
-    let home = gateway.dir.join("phone");
-    std::fs::create_dir_all(&home).unwrap();
-    let speech = home.join("agent.wav");
-    // The agent's microphone: a tone, long enough for the call.
-    let tone: Vec<i16> = (0..8_000 * 120).map(|i| ((i as f32 * 0.35).sin() * 6_000.0) as i16).collect();
-    baton_audio::write_wav(&speech, &tone, 8_000).unwrap();
-    let modules =
-        ["/usr/lib/baresip/modules", "/usr/lib/x86_64-linux-gnu/baresip/modules", "/usr/local/lib/baresip/modules"];
-    let modules = modules.iter().find(|m| std::path::Path::new(m).exists()).expect("baresip's modules");
-    let port = free_port().unwrap();
-    let config = format!(
-        "sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\naudio_source aufile,{}\naudio_player aufile,{}\naudio_srate 8000-8000\nmodule_path {modules}\nmodule g711.so\nmodule aufile.so\nmodule_app account.so\nmodule_app menu.so\n",
-        speech.display(),
-        home.join("heard.wav").display()
-    );
-    std::fs::write(home.join("config"), config).unwrap();
-    let account = format!(
-        "<sip:1001@{}>;auth_user=1001;auth_pass={PASSWORD};answermode=auto;regint=60;audio_codecs=pcmu\n",
-        gateway.sip
-    );
-    std::fs::write(home.join("accounts"), account).unwrap();
-    let mut baresip = Command::new("baresip")
-        .arg("-f")
-        .arg(&home)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let output = baresip.stdout.take().unwrap();
-    std::thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).for_each(drop));
+    // The caller speaks G.711 in the clear: everything between the two is coded and encrypted anew, and recorded.
+    let folder = dir("baresip").unwrap();
+    let change = |t: String| {
+        let own = "number = \"1001\"\ncodecs = [\"opus\"]\nsrtp = \"required\"\n";
+        t.replace("number = \"1001\"\n", own)
+            .replace("this call may be transcribed", "this call is recorded")
+            .replace("dir = \"var/recordings\"", &format!("dir = \"{}\"", folder.join("recordings").display()))
+            .replace("# [recording.flow.orders]", "[recording.flow.orders]\nconsent = \"announced\"")
+    };
+    let gateway = Gateway::start(&folder, change).unwrap();
+    let phone = Phone {
+        home: gateway.dir.join("phone"),
+        user: "1001",
+        codec: "opus",
+        srtp: true,
+        account: &format!(";auth_user=1001;auth_pass={PASSWORD};answermode=auto;regint=60"),
+        command: None,
+        seconds: 120,
+    };
+    let baresip = Baresip::start(gateway.sip, &phone).unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(60);
     while !gateway.get("/api/v1/agents").unwrap().1.contains("\"ready\"") {
         assert!(std::time::Instant::now() < deadline, "baresip registers");
@@ -160,11 +140,20 @@ fn baresip_registers_as_the_agent_is_briefed_and_joined() {
         limit: Duration::from_secs(80),
         ..DrillSpec::new(gateway.sip, vec![script], vec![])
     }));
-    let _ = baresip.kill();
-    let _ = baresip.wait();
+    drop(baresip);
     report.unwrap();
     let record = gateway.record_of(&number).unwrap();
     assert_eq!(record["agent"]["extension"], "1001", "{record}");
     assert!(record["briefing"]["completed"].as_bool().unwrap(), "the end of the briefing accepts");
     assert!(record["bridged_at"].is_string() && record["latency_ms"]["accept_to_two_way"].is_number(), "{record}");
+    let legs: Vec<(&str, bool)> = record["media"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["codec"].as_str().unwrap(), m["srtp"].is_string()))
+        .collect();
+    assert_eq!(legs, [("PCMU", false), ("opus", true)], "{record}");
+    let (left, right) = recording(Path::new(record["recordings"][0]["file"].as_str().unwrap())).unwrap();
+    let tone = |pcm: &[i16]| pcm.chunks(1_600).map(|c| level(c, TONE)).fold(0.0, f32::max);
+    assert!(tone(&right) > 4_500.0 && tone(&left) < 1_500.0, "the agent is heard: {} {}", tone(&right), tone(&left));
 }

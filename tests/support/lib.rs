@@ -1,6 +1,7 @@
 //! The whole-system bench: starts the real `baton` binary on its own ports and folders, speaks SIP and RTP to it through the
 //! test phone, and reads what it leaves behind. Knows nothing of the gateway's inside.
 
+pub mod peer;
 pub mod spoken;
 pub mod talk;
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Result;
-use baton_sip::sdp::{self, Codec, SessionId};
+use baton_sip::sdp;
 use baton_sip::{ExtensionAuth, Ha1, Limits, Listen, SipCommand, SipConfig, SipEvent, Transport};
 use rsipstack::EndpointBuilder;
 use rsipstack::dialog::dialog::{Dialog, DialogState};
@@ -21,7 +21,7 @@ impl Ports {
     fn answer(&mut self, offer: &str) -> Result<String> {
         self.0 = if self.0 >= 60_000 { 20_000 } else { self.0 + 2 };
         let local = SocketAddr::new([127, 0, 0, 1].into(), self.0);
-        Ok(sdp::answer(offer, local, &[Codec::Pcmu, Codec::Pcma], SessionId::next())?.0)
+        Ok(sdp::plain_answer(offer, local)?)
     }
 }
 

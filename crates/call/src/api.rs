@@ -302,6 +302,8 @@ pub enum Input {
     },
     /// The caller said something, and speech-to-text has too much to do to hear it in time.
     SpeechBusy,
+    /// The call's sound is being recorded, or was.
+    Recording(Recording),
     /// Speech-to-text or text-to-speech does not work.
     SpeechDown,
     /// The gateway takes no new calls. This one goes on as it would have.
@@ -312,9 +314,35 @@ pub enum Input {
     Timeout(Timer),
 }
 
+/// What becomes of a recording. The driver decides whether there is one; the call keeps book.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recording {
+    /// It began.
+    Began {
+        /// Into which file.
+        file: String,
+    },
+    /// The one that goes on is paused.
+    Paused,
+    /// One is over.
+    Ended {
+        /// Which.
+        file: String,
+        /// How long it is.
+        duration: Duration,
+        /// What kept it from being whole.
+        fault: Option<String>,
+    },
+}
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// Let the recorder hear silence, or sound again: an agent takes down a card number. Nothing where nothing is recorded.
+    PauseRecording {
+        /// Silence.
+        on: bool,
+    },
     /// Send the 200.
     AnswerCaller,
     /// Ask the CRM whose number this is.

@@ -6,12 +6,12 @@ use std::time::Instant;
 use baton_intake::{Intake, ToneReading, TriggerName};
 use jiff::Timestamp;
 
-use crate::api::{Setup, Supervision};
+use crate::api::{self, Setup, Supervision};
 use crate::leg::Leg;
 use crate::lines::{Line, heard_of};
 use crate::record::{
     Agent, Briefing, By, CallRecord, Callback, Contact, Control, Crm, GivenBack, How, Latency, Media, MediaStats,
-    NotTaken, PassedOn, Policy, Stamp, Supervised, Termination, Tone, Tried, Turn, Who, WhyGivenBack,
+    NotTaken, PassedOn, Policy, Recording, Stamp, Supervised, Termination, Tone, Tried, Turn, Who, WhyGivenBack,
 };
 use crate::ticket::Ticket;
 
@@ -63,6 +63,7 @@ impl Keeper {
             termination: None,
             latency_ms: Latency::default(),
             media: Vec::new(),
+            recordings: Vec::new(),
         };
         Self {
             record,
@@ -417,6 +418,28 @@ impl Keeper {
         self.record.media.push(Media { leg: leg.as_str(), stats });
         let order = [Leg::Caller, Leg::Agent, Leg::Third, Leg::Supervisor].map(Leg::as_str);
         self.record.media.sort_by_key(|m| order.iter().position(|l| *l == m.leg));
+        self.changed = true;
+    }
+}
+
+/// What was recorded.
+impl Keeper {
+    pub fn recording(&mut self, now: Instant, news: api::Recording) {
+        let at = self.stamp(now);
+        let recordings = &mut self.record.recordings;
+        match news {
+            api::Recording::Began { file } => {
+                recordings.push(Recording { file, at, duration_ms: None, pauses: 0, fault: None });
+            }
+            api::Recording::Paused => {
+                let Some(last) = recordings.last_mut().filter(|r| r.duration_ms.is_none()) else { return };
+                last.pauses += 1;
+            }
+            api::Recording::Ended { file, duration, fault } => {
+                let Some(ended) = recordings.iter_mut().find(|r| r.file == file) else { return };
+                (ended.duration_ms, ended.fault) = (u64::try_from(duration.as_millis()).ok(), fault);
+            }
+        }
         self.changed = true;
     }
 }

@@ -48,8 +48,8 @@ mod together;
 mod transfer;
 
 pub use api::{
-    Action, AgentGone, CallerGone, CaseDraft, HangUpCause, Input, LeftQueue, LineId, Offered, Released, Route, Setup,
-    Supervision,
+    Action, AgentGone, CallerGone, CaseDraft, HangUpCause, Input, LeftQueue, LineId, Offered, Recording, Released,
+    Route, Setup, Supervision,
 };
 pub use call::Call;
 pub use leg::Leg;

@@ -85,6 +85,31 @@ pub struct CallRecord {
     pub latency_ms: Latency,
     /// Each leg's audio.
     pub media: Vec<Media>,
+    /// What was recorded of the call's sound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<Recording>,
+}
+
+/// A recording of the call's sound: the caller on the left, what the caller heard on the right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Recording {
+    /// The file.
+    pub file: String,
+    /// When it began.
+    pub at: Stamp,
+    /// How long it is; empty while it goes on, and where a crash cut it.
+    pub duration_ms: Option<u64>,
+    /// How often it was paused; it is silent then, and goes on in time.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pauses: u32,
+    /// What kept it from being whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// How upset the caller was.
@@ -374,18 +399,49 @@ pub struct Media {
 }
 
 /// A leg's figures, as its port closed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MediaStats {
-    /// As in SDP: `PCMU`, `PCMA`.
+    /// As in SDP: `PCMU`, `PCMA`, `G722`, `opus`.
     pub codec: String,
+    /// How it was encrypted (RFC 4568's name of the suite); empty where it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub srtp: Option<&'static str>,
     /// Packets that came.
     pub received: u64,
+    /// Packets that went.
+    pub sent: u64,
     /// Packets that never came.
     pub lost: u64,
+    /// Packets that came too late to be heard.
+    pub late: u64,
     /// 20 ms frames made up in their place.
     pub concealed: u64,
     /// Interarrival jitter, RFC 3550 §6.4.1.
     pub jitter_ms: f32,
     /// Estimated by the E-model (ITU-T G.107), 1 to 4.5.
     pub mos: f32,
+    /// What the peer's reports say of what we sent; empty where it sent none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStats>,
+    /// 20 ms frames that speech-to-text or the recorder were too slow to take.
+    pub overruns: u64,
+    /// The media thread's ticks that ran 5 ms late or more while the leg was open.
+    pub ticks_late: u64,
+    /// What was wrong: `one_way`, `silent`, `unknown_payload_type`, `not_authentic`, `flood`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<&'static str>,
+}
+
+/// A leg's audio as its peer reports it (RTCP).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct RemoteStats {
+    /// Packets of ours that never came there.
+    pub lost: u32,
+    /// Interarrival jitter there.
+    pub jitter_ms: f32,
+    /// There and back.
+    pub round_trip_ms: f32,
+    /// Its own estimate, where it sends XR VoIP metrics (RFC 3611).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mos: Option<f32>,
 }

@@ -60,6 +60,8 @@ impl Default for Rules {
                 feature("*4", Does::ThreeWay),
                 feature("*5", Does::Return),
                 feature("*6", Does::Complete),
+                feature("*9", Does::PauseRecording),
+                feature("*0", Does::ResumeRecording),
             ],
             outside: Vec::new(),
             assistant: "assistant".into(),
@@ -164,6 +166,10 @@ pub enum Does {
     Return,
     /// The agent leaves caller and third party to each other; hanging up does the same.
     Complete,
+    /// The recording, if there is one, hears nothing: a card number is said.
+    PauseRecording,
+    /// It hears again.
+    ResumeRecording,
 }
 
 mod seconds {

@@ -400,6 +400,7 @@ impl Walk {
             | Action::LookUpContact { .. }
             | Action::StopSpeech { .. }
             | Action::PrepareBriefing { .. }
+            | Action::PauseRecording { .. }
             | Action::SaveRecord => {}
         }
     }

@@ -135,6 +135,11 @@ impl Flow {
         self.tone.enabled
     }
 
+    /// Whether it has a slot of this name that is answered by yes or no.
+    pub fn asks_yes_no(&self, slot: &str) -> bool {
+        self.slots.iter().any(|s| s.name == slot && s.kind == SlotKind::YesNo)
+    }
+
     /// The firm's name.
     pub fn company(&self) -> &str {
         &self.company

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use baton_audio::{AudioFrame, Clip};
 
-use crate::srtp::CryptoPair;
+use crate::srtp::{CryptoPair, CryptoSuite};
 use crate::{Codec, CodecList, StereoFrame};
 
 /// How the media plane runs.
@@ -373,10 +373,33 @@ pub struct LegStats {
     pub flooded: u64,
     /// Times the audio was drawn out or shortened by a pitch period to follow the network or the peer's clock.
     pub stretched: u64,
-    /// What the peer heard of us, by its RTCP.
-    pub remote: RemoteStats,
+    /// What the peer heard of us, by its RTCP; `None` from a peer that reported nothing.
+    pub remote: Option<RemoteStats>,
     /// The agreed codec; `None` for a leg that was never connected.
     pub codec: Option<Codec>,
+    /// How it was encrypted, if it was.
+    pub crypto: Option<CryptoSuite>,
+    /// Frames that a full tap or recording ring did not take.
+    pub overruns: u64,
+    /// Ticks of its shard that ran 5 ms late or more, since it was connected.
+    pub ticks_late: u64,
+    /// What was wrong at one time or another.
+    pub faults: LegFaults,
+}
+
+/// What was wrong with a leg's media at one time or another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LegFaults {
+    /// See [`MediaEvent::OneWay`].
+    pub one_way: bool,
+    /// See [`MediaEvent::Silent`].
+    pub silent: bool,
+    /// See [`MediaFault::UnknownPayloadType`].
+    pub unknown_payload_type: bool,
+    /// See [`MediaFault::NotAuthentic`].
+    pub not_authentic: bool,
+    /// See [`MediaFault::Flood`].
+    pub flood: bool,
 }
 
 /// What the peer's reports say of the stream we sent.
@@ -399,6 +422,8 @@ pub struct MediaCounters {
     pub ticks: u64,
     /// Of these, how many ran 5 ms late or more.
     pub ticks_late: u64,
+    /// The lateness of all of them together, in microseconds.
+    pub late_us: u64,
     /// Worst lateness of a tick, in microseconds.
     pub worst_late_us: u64,
     /// Datagrams that were no RTP (or, on the RTCP port, no RTCP).

@@ -28,17 +28,18 @@ mod rtcp;
 mod shard;
 mod srtp;
 mod sys;
+#[doc(hidden)]
+pub mod testing;
 mod thread;
 mod voice;
 mod wire;
 
 pub use api::{
-    Agreement, Full, LegStats, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaFault, MediaLeg,
+    Agreement, Full, LegFaults, LegStats, MediaCommand, MediaConfig, MediaCounters, MediaEvent, MediaFault, MediaLeg,
     MediaStartError, OpenError, PlayId, RemoteStats, Sources, Supervise,
 };
 pub use codec::{Codec, CodecList};
 pub use control::{MediaEvents, MediaHandle, start};
 pub use record::{RecordError, Recorded, Recorder, StereoFrame};
-pub use srtp::{
-    CryptoAttribute, CryptoKey, CryptoPair, CryptoParseError, CryptoSuite, SrtpChoice, SrtpPolicy, SrtpRefusal,
-};
+pub use srtp::{CryptoAttribute, CryptoKey, CryptoPair, CryptoParseError, CryptoSuite, SrtpPolicy};
+pub use sys::free_space;

@@ -422,6 +422,7 @@ impl<P: Port> Shard<P> {
         let late = since.saturating_sub(self.grid * GRID.as_micros() as u64);
         let counters = &self.sinks.counters;
         counters.ticks.add(1);
+        counters.late_us.add(late);
         counters.worst_late_us.raise(late);
         let bounds = [100, 200, 500, 1_000, 2_000, 5_000, 10_000];
         if let Some(bucket) = counters.lateness.get(bounds.iter().take_while(|bound| late > **bound).count()) {
@@ -454,6 +455,7 @@ impl Counter {
 pub struct Counters {
     pub ticks: Counter,
     pub ticks_late: Counter,
+    pub late_us: Counter,
     pub worst_late_us: Counter,
     pub lateness: [Counter; 8],
     pub record_overruns: Counter,
@@ -472,6 +474,7 @@ impl Counters {
     pub fn add_to(&self, sum: &mut MediaCounters) {
         sum.ticks += self.ticks.get();
         sum.ticks_late += self.ticks_late.get();
+        sum.late_us += self.late_us.get();
         sum.worst_late_us = sum.worst_late_us.max(self.worst_late_us.get());
         for (sum, bucket) in sum.lateness.iter_mut().zip(&self.lateness) {
             *sum += bucket.get();

@@ -1,10 +1,13 @@
-//! The few things of Linux that std does not offer: epoll, timer and event descriptors, thread placement, DSCP. Every
+//! The few things of Linux that std does not offer: epoll, timer and event descriptors, thread placement, DSCP, room on disks. Every
 //! `unsafe` of the crate is here: a system call on descriptors this module owns and memory of the caller's stack.
 
+use std::ffi::CString;
 use std::io;
 use std::mem;
 use std::net::UdpSocket;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// A counter that wakes whoever polls it.
@@ -192,6 +195,16 @@ pub fn random() -> [u64; 2] {
 pub fn fill_random(bytes: &mut [u8]) {
     // SAFETY: as many writable bytes as said; so few are never cut short once the pool is ready, which this call awaits.
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len().min(256), 0) };
+}
+
+/// Bytes that this user may still write on the disk of a folder.
+pub fn free_space(folder: &Path) -> io::Result<u64> {
+    let path = CString::new(folder.as_os_str().as_bytes())?;
+    // SAFETY: a plain struct to be filled; a string that ends in NUL.
+    let mut disk: libc::statvfs = unsafe { mem::zeroed() };
+    // SAFETY: the same.
+    done(unsafe { libc::statvfs(path.as_ptr(), &raw mut disk) })?;
+    Ok(disk.f_bavail * disk.f_frsize)
 }
 
 fn drain(fd: &OwnedFd) {

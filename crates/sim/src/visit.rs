@@ -356,6 +356,7 @@ impl World {
             | Action::AnswerRefer { .. }
             | Action::ReferProgress { .. }
             | Action::PrepareBriefing { .. }
+            | Action::PauseRecording { .. }
             | Action::Unbridge
             | Action::SaveRecord
             | Action::CompleteRecord => {}
@@ -517,13 +518,6 @@ impl World {
 }
 
 fn stats(leg: Leg) -> Input {
-    let stats = baton_call::record::MediaStats {
-        codec: "PCMU".into(),
-        received: 1,
-        lost: 0,
-        concealed: 0,
-        jitter_ms: 0.0,
-        mos: 4.4,
-    };
+    let stats = baton_call::record::MediaStats { codec: "PCMU".into(), received: 1, mos: 4.4, ..Default::default() };
     Input::MediaStats { leg, stats }
 }

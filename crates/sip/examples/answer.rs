@@ -4,10 +4,8 @@
 
 use std::net::SocketAddr;
 
-use baton_sip::sdp::{self, Codec, SessionId};
+use baton_sip::sdp;
 use baton_sip::{ExtensionAuth, Ha1, Listen, SipCommand, SipConfig, SipEvent, Transport};
-
-const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,8 +38,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event {
             Some(SipEvent::Incoming { leg, sdp: offer, .. }) => {
                 let answer = match &offer {
-                    Some(offer) => sdp::answer(offer, media, &CODECS, SessionId::next()).map(|(answer, _)| answer),
-                    None => Ok(sdp::offer(media, &CODECS, SessionId::next())),
+                    Some(offer) => sdp::plain_answer(offer, media),
+                    None => Ok(sdp::plain_offer(media)),
                 };
                 sip.send(match answer {
                     Ok(sdp) => SipCommand::Answer { leg, sdp },
@@ -50,10 +48,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
             Some(SipEvent::Reoffer { leg, sdp: offer }) => {
                 let sdp = match &offer {
-                    Some(offer) => {
-                        sdp::answer(offer, media, &CODECS, SessionId::next()).map(|(a, _)| a).map_err(|_| 488)
-                    }
-                    None => Ok(sdp::offer(media, &CODECS, SessionId::next())),
+                    Some(offer) => sdp::plain_answer(offer, media).map_err(|_| 488),
+                    None => Ok(sdp::plain_offer(media)),
                 };
                 sip.send(SipCommand::AnswerReoffer { leg, sdp })?;
             }

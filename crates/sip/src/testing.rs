@@ -16,7 +16,9 @@ use crate::core::{Core, CoreOutput};
 use crate::digest::{Challenge, Credentials};
 use crate::flow::{ConnectionId, Flow, Listener};
 use crate::guard::{Frame, Framer, MAX_HEAD, MAX_MESSAGE};
-use crate::sdp::{self, Codec, SessionId};
+use crate::sdp::negotiate::{self, Local};
+use crate::sdp::stream::{CodecDesc, CryptoAttr, Description, Protocol};
+use crate::sdp::{self, SessionId};
 use crate::wire;
 
 /// Cuts a stream in pieces and whole: both ways must give the same messages. The first byte says how large the pieces are.
@@ -104,10 +106,7 @@ impl World {
             let Some(leg) = event.leg() else { continue };
             let command = match event {
                 SipEvent::Incoming { sdp, .. } => {
-                    let sdp = sdp.as_deref().map(|offer| {
-                        sdp::answer(offer, address("192.0.2.1:9"), &[Codec::Pcmu], SessionId::next())
-                            .map(|(sdp, _)| sdp)
-                    });
+                    let sdp = sdp.as_deref().map(|offer| sdp::plain_answer(offer, address("192.0.2.1:9")));
                     match sdp {
                         Some(Ok(sdp)) => SipCommand::Answer { leg, sdp },
                         _ => SipCommand::Reject { leg, code: 488, reason: None },
@@ -142,14 +141,23 @@ impl World {
 /// A description as an offer and as an answer: what we answer can be read.
 pub fn description(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    let codecs = [Codec::Pcmu, Codec::Pcma];
     let ours = address("192.0.2.1:4000");
-    let _ = sdp::read_answer(&text, &codecs);
-    if let Ok((answer, _)) = sdp::answer(&text, ours, &codecs, SessionId::next()) {
-        let again = sdp::with_direction(&answer, sdp::Direction::SendOnly);
-        assert!(answer.starts_with("v=0\r\n") && again.starts_with("v=0\r\n"));
-        if let Err(error) = sdp::read_answer(&answer, &codecs) {
-            panic!("our own answer cannot be read, {error}: {answer}");
+    let Ok(offer) = Description::parse(&text) else { return };
+    let codec = |name: &str, clock, pt| CodecDesc::new(name, clock, pt);
+    let codecs = vec![codec("PCMU", 8_000, 0), codec("G722", 8_000, 9), codec("opus", 48_000, 111).channels(2)];
+    let key = CryptoAttr::parse("1 AES_CM_128_HMAC_SHA1_80 inline:k");
+    let protocols = vec![Protocol::Savp, Protocol::Savpf, Protocol::Avp, Protocol::Avpf];
+    for encrypted in [false, true] {
+        let crypto = key.iter().cloned().collect();
+        let plain = Local::plain(ours, codecs.clone());
+        let local = Local { crypto, encrypted, rtcp_mux: true, protocols: protocols.clone(), ..plain };
+        let _ = negotiate::read_answer(&text, &local);
+        let Ok((answer, agreed)) = negotiate::answer(&offer, &local, SessionId::next()) else { continue };
+        assert!(!encrypted || agreed.crypto.is_some(), "nothing goes in the clear: {answer}");
+        assert!(sdp::with_direction(&answer, sdp::Direction::SendOnly).starts_with("v=0\r\n"));
+        match Description::parse(&answer) {
+            Ok(read) => assert_eq!(read.streams.len(), offer.streams.len(), "{answer}"),
+            Err(error) => panic!("our own answer cannot be read, {error}: {answer}"),
         }
     }
 }

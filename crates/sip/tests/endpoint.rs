@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use baton_sip::sdp::{self, Codec, SessionId};
+use baton_sip::sdp::{self, stream::Description};
 use baton_sip::{
     EndCause, ExtensionAuth, Ha1, LegId, Listen, SipCommand, SipConfig, SipEvent, SipHandle, StartError, Transport,
 };
@@ -33,7 +33,7 @@ async fn next(events: &mut Receiver<SipEvent>) -> SipEvent {
 }
 
 fn our_sdp() -> String {
-    sdp::offer("127.0.0.1:4000".parse().unwrap(), &[Codec::Pcmu], SessionId::next())
+    sdp::plain_offer("127.0.0.1:4000".parse().unwrap())
 }
 
 fn invite(leg: LegId, to: SocketAddr, host: &str, transport: Transport) -> SipCommand {
@@ -71,13 +71,12 @@ async fn two_endpoints_talk_over_udp_and_tcp() {
         let leg = a.new_leg();
         a.send(invite(leg, b.local_addr(transport).unwrap(), host, transport)).unwrap();
         let SipEvent::Incoming { leg: theirs, sdp: Some(offer), .. } = next(&mut heard_b).await else { panic!() };
-        let (answer, _) =
-            sdp::answer(&offer, "127.0.0.1:5000".parse().unwrap(), &[Codec::Pcmu], SessionId::next()).unwrap();
+        let answer = sdp::plain_answer(&offer, "127.0.0.1:5000".parse().unwrap()).unwrap();
         b.send(SipCommand::Ring { leg: theirs }).unwrap();
         b.send(SipCommand::Answer { leg: theirs, sdp: answer }).unwrap();
         assert!(matches!(next(&mut heard_a).await, SipEvent::Progress { code: 180, .. }));
         let SipEvent::Answered { sdp: Some(answer), .. } = next(&mut heard_a).await else { panic!() };
-        assert_eq!(sdp::read_answer(&answer, &[Codec::Pcmu]).unwrap().addr, "127.0.0.1:5000".parse().unwrap());
+        assert_eq!(Description::parse(&answer).unwrap().streams[0].port, 5_000);
         assert!(matches!(next(&mut heard_b).await, SipEvent::Confirmed { .. }));
         b.send(SipCommand::Bye { leg: theirs, reason: None }).unwrap();
         assert!(matches!(next(&mut heard_a).await, SipEvent::Ended { cause: EndCause::Bye, .. }));

@@ -83,10 +83,8 @@ async fn serve(
     while causes.len() < calls {
         match timeout(LONG, events.recv()).await.expect("no event in time").expect("the endpoint stopped") {
             SipEvent::Incoming { leg, sdp: Some(offer), .. } => {
-                let codecs = [baton_sip::sdp::Codec::Pcmu];
                 let ours = "127.0.0.1:5000".parse().unwrap();
-                let session = baton_sip::sdp::SessionId::next();
-                let (sdp, _) = baton_sip::sdp::answer(&offer, ours, &codecs, session).unwrap();
+                let sdp = baton_sip::sdp::plain_answer(&offer, ours).unwrap();
                 sip.send(SipCommand::Answer { leg, sdp }).unwrap();
             }
             SipEvent::Confirmed { leg, .. } if hang_up => sip.send(SipCommand::Bye { leg, reason: None }).unwrap(),

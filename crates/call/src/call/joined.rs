@@ -163,6 +163,8 @@ impl Call {
                 self.end_agent(HangUpCause::PassedOn);
                 self.without_agent(now, consult);
             }
+            (Does::PauseRecording, _) => self.act(Action::PauseRecording { on: true }),
+            (Does::ResumeRecording, _) => self.act(Action::PauseRecording { on: false }),
             _ => {}
         }
     }

@@ -218,6 +218,7 @@ impl Call {
             Input::AgentAnswered { extension } => self.agent_answered(now, extension),
             Input::SupervisorJoins { extension, mode } => self.supervisor_joins(now, &extension, mode),
             Input::MediaStats { leg, stats } => self.port_closed(leg, stats),
+            Input::Recording(news) => self.keeper.recording(now, news),
             _ if self.is_over() => {}
             Input::CaseWritten { system, record_id } => self.case_written(now, system, record_id),
             Input::CaseFailed { final_ } => self.case_failed(now, final_),
@@ -291,6 +292,7 @@ impl Call {
             | Input::CaseFailed { .. }
             | Input::MediaSilent { leg: Leg::Caller }
             | Input::MediaStats { .. }
+            | Input::Recording(_)
             | Input::Shutdown
             | Input::Timeout(_) => {}
         }

@@ -54,7 +54,15 @@ pub fn maria() -> ContactView {
 }
 
 pub fn stats() -> MediaStats {
-    MediaStats { codec: "PCMU".into(), received: 900, lost: 1, concealed: 1, jitter_ms: 0.5, mos: 4.4 }
+    MediaStats {
+        codec: "PCMU".into(),
+        received: 900,
+        lost: 1,
+        concealed: 1,
+        jitter_ms: 0.5,
+        mos: 4.4,
+        ..MediaStats::default()
+    }
 }
 
 /// An action in the words of the scripts.
@@ -97,6 +105,7 @@ pub fn words(action: &Action) -> String {
         Action::AnswerRefer { leg, code } => format!("{code} to the REFER of {}", who(leg)),
         Action::ReferProgress { leg, code } => format!("NOTIFY {code} to {}", who(leg)),
         Action::HangUp { leg, cause } => format!("BYE {} ({cause:?})", who(leg)),
+        Action::PauseRecording { on } => format!("recording {}", if *on { "pauses" } else { "goes on" }),
         Action::SaveRecord => "save record".into(),
         Action::CompleteRecord => "complete record".into(),
     }

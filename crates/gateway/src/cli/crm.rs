@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::{api, refuse, say};
 use crate::config::{self, Config};
 use crate::letters;
+use crate::run::recordings;
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -195,7 +196,15 @@ async fn forget_caller(config: &Config, numbers: &[String], contact: Option<&str
     let deletion = match Store::open(&config.store).await {
         Ok(store) => {
             let numbering = Numbering::new(&config.crm.country);
-            privacy::forget(&store, &numbering, numbers, contact).await.map_err(|e| e.to_string())?
+            let deletion = privacy::forget(&store, &numbering, numbers, contact).await.map_err(|e| e.to_string())?;
+            recordings::forget(&config.recording.dir, &deletion.calls).map_err(|e| {
+                format!(
+                    "the recordings of these calls could not be deleted: {e}\n    delete them by hand in {}: {}",
+                    config.recording.dir.display(),
+                    deletion.calls.join(", ")
+                )
+            })?;
+            deletion
         }
         Err(StoreError::InUse { .. }) => {
             let numbers = numbers.iter().map(|number| format!("number={}", api::part(number)));
@@ -207,7 +216,11 @@ async fn forget_caller(config: &Config, numbers: &[String], contact: Option<&str
         }
         Err(e) => return Err(e.to_string()),
     };
-    say(&format!("deleted: {} calls, {} cases, writes and contacts", deletion.calls.len(), deletion.rows));
+    say(&format!(
+        "deleted: {} calls with their recordings, {} cases, writes and contacts",
+        deletion.calls.len(),
+        deletion.rows
+    ));
     for receipt in &deletion.elsewhere {
         say(&format!("  still in {}, ask it to delete: {}", receipt.system, receipt.record_id));
     }

@@ -3,7 +3,9 @@
 
 mod language;
 mod locate;
+mod media;
 pub mod raw;
+mod recording;
 mod remote;
 mod secrets;
 mod sip;
@@ -11,7 +13,7 @@ mod trunk;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +26,9 @@ use baton_intake::Flow;
 
 pub use self::language::Language;
 use self::locate::Lines;
-pub use self::raw::{Codec, SttEngine};
+pub use self::media::{Line, Media};
+pub use self::raw::SttEngine;
+pub use self::recording::{Consent, Recording};
 pub use self::remote::RemoteEngine;
 pub use self::sip::Sip;
 
@@ -40,6 +44,7 @@ pub const EMBEDDED: &str = concat!(
 pub struct Config {
     pub sip: Sip,
     pub media: Media,
+    pub recording: Recording,
     pub speech: Speech,
     pub store: PathBuf,
     pub seed: Option<PathBuf>,
@@ -63,19 +68,6 @@ pub struct Config {
     pub language: Option<Language>,
     /// Called number → flow.
     pub dids: BTreeMap<String, Arc<Flow>>,
-}
-
-/// Where audio goes in and out, and what is played to a caller who waits.
-#[derive(Debug, Clone)]
-pub struct Media {
-    pub bind: IpAddr,
-    pub advertised: IpAddr,
-    pub ports: (u16, u16),
-    pub codecs: Vec<Codec>,
-    pub threads: usize,
-    pub pin: bool,
-    pub silence_limit: Duration,
-    pub hold_music: Option<PathBuf>,
 }
 
 /// Where the models are and how many work with them.
@@ -216,7 +208,6 @@ impl Compiler<'_> {
         self.hooks(&raw);
         self.language(raw.language.as_ref());
         disclose(&raw.tone, &mut raw.flow);
-        let extensions = self.extensions(raw.extension);
         let queue_names: Vec<String> = floor.queues.iter().map(|q| q.name.clone()).collect();
         let flows = baton_intake::raw::Flows { flow: raw.flow, trigger: raw.trigger, briefing: raw.briefing };
         let flows = match baton_intake::compile(flows, &queue_names) {
@@ -231,7 +222,9 @@ impl Compiler<'_> {
         let mut rules = raw.calls;
         rules.queues = queue_names;
         let dids = self.dids(raw.did, &flows);
-        let media = self.media(raw.media);
+        let media = self.media(raw.media, &raw.trunk, &raw.extension);
+        let recording = self.recording(raw.recording, &flows);
+        let extensions = self.extensions(raw.extension);
         let sip = self.sip(raw.sip, raw.trunk);
         self.crm(&raw.crm, &words);
         if let Err(e) = raw.tone.check() {
@@ -269,6 +262,7 @@ impl Compiler<'_> {
         Ok(Config {
             sip,
             media,
+            recording,
             speech: Speech {
                 models: self.path(raw.speech.models),
                 engine: raw.speech.engine,
@@ -296,40 +290,6 @@ impl Compiler<'_> {
             language: raw.language,
             dids,
         })
-    }
-
-    fn media(&mut self, raw: raw::Media) -> Media {
-        let [low, high] = raw.ports;
-        if low < 1024 || high <= low {
-            self.fault(
-                &["media", "ports"],
-                format!("the RTP port range {low}-{high} is empty or reaches below 1024"),
-                "give two ports, low and high, e.g. ports = [30000, 31999]",
-            );
-        }
-        if raw.codecs.is_empty() {
-            self.fault(&["media", "codecs"], "no codec is allowed", "name PCMU, PCMA or both");
-        }
-        if raw.threads == 0 {
-            self.fault(&["media", "threads"], "no media thread", "give 1 or more");
-        }
-        if raw.bind.is_unspecified() && raw.advertised.is_none() {
-            self.fault(
-                &["media", "bind"],
-                "media binds every address, so SDP would not know which one to name",
-                "set `advertised` to the address that peers send RTP to",
-            );
-        }
-        Media {
-            bind: raw.bind,
-            advertised: raw.advertised.unwrap_or(raw.bind),
-            ports: (low, high),
-            codecs: raw.codecs,
-            threads: raw.threads,
-            pin: raw.pin,
-            silence_limit: Duration::from_secs(raw.silence_limit_s),
-            hold_music: raw.hold_music.map(|p| self.path(p)),
-        }
     }
 
     fn extensions(&mut self, raw: Vec<raw::Extension>) -> Vec<Extension> {

@@ -19,6 +19,8 @@ pub struct Raw {
     #[serde(default)]
     pub media: Media,
     #[serde(default)]
+    pub recording: Recording,
+    #[serde(default)]
     pub speech: Speech,
     #[serde(default)]
     pub store: Store,
@@ -147,6 +149,8 @@ pub struct Media {
     pub advertised: Option<IpAddr>,
     pub ports: [u16; 2],
     pub codecs: Vec<Codec>,
+    pub srtp: Srtp,
+    pub in_band_dtmf: bool,
     pub threads: usize,
     pub pin: bool,
     pub silence_limit_s: u64,
@@ -159,7 +163,9 @@ impl Default for Media {
             bind: IpAddr::from([127, 0, 0, 1]),
             advertised: None,
             ports: [30_000, 31_999],
-            codecs: vec![Codec::Pcmu, Codec::Pcma],
+            codecs: vec![Codec::Pcmu, Codec::Pcma, Codec::G722, Codec::Opus],
+            srtp: Srtp::Off,
+            in_band_dtmf: true,
             threads: 1,
             pin: true,
             silence_limit_s: 30,
@@ -170,10 +176,64 @@ impl Default for Media {
 
 /// A codec's name as SDP writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
 pub enum Codec {
+    #[serde(rename = "PCMU", alias = "pcmu")]
     Pcmu,
+    #[serde(rename = "PCMA", alias = "pcma")]
     Pcma,
+    #[serde(rename = "G722", alias = "g722")]
+    G722,
+    #[serde(rename = "opus", alias = "OPUS", alias = "Opus")]
+    Opus,
+}
+
+/// Whether audio is encrypted (SDES).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Srtp {
+    Off,
+    Optional,
+    Required,
+}
+
+/// `[recording]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Recording {
+    pub dir: PathBuf,
+    /// Days that recordings are kept; without it, as long as their calls.
+    pub keep_days: Option<u32>,
+    /// With less room than this on the disk, no recording is begun.
+    pub keep_free_mb: u64,
+    /// Which flows are recorded, and how their callers agree.
+    pub flow: BTreeMap<String, RecordedFlow>,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { dir: "var/recordings".into(), keep_days: None, keep_free_mb: 512, flow: BTreeMap::new() }
+    }
+}
+
+/// `[recording.flow.NAME]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedFlow {
+    pub consent: ConsentKind,
+    /// With `asked`: the flow's slot that must be `yes`.
+    pub slot: Option<String>,
+    /// With `announced`: the word by which the greeting tells of it.
+    pub notice: Option<String>,
+}
+
+/// How a caller agrees to being recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentKind {
+    /// The greeting says it; who stays agrees.
+    Announced,
+    /// A slot of the flow asks, and the recording begins with its `yes`.
+    Asked,
 }
 
 /// Which engine hears: Moonshine (English), Whisper (many languages), or Moonshine where its files are.
@@ -334,6 +394,10 @@ pub struct Trunk {
     pub set_headers: BTreeMap<String, String>,
     #[serde(default)]
     pub remove_headers: Vec<String>,
+    /// What is not given here is as in `[media]`.
+    pub codecs: Option<Vec<Codec>>,
+    pub srtp: Option<Srtp>,
+    pub in_band_dtmf: Option<bool>,
 }
 
 impl Trunk {
@@ -391,6 +455,10 @@ pub struct Extension {
     pub password: Option<String>,
     /// `MD5(user:realm:password)` in hex, for who will not keep a password in a file.
     pub ha1: Option<String>,
+    /// What is not given here is as in `[media]`.
+    pub codecs: Option<Vec<Codec>>,
+    pub srtp: Option<Srtp>,
+    pub in_band_dtmf: Option<bool>,
 }
 
 /// `[[queue]]`

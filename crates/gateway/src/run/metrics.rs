@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use baton_call::record::{CallRecord, Policy};
+use baton_call::Leg;
+use baton_call::record::{CallRecord, MediaStats, Policy};
 use baton_media::MediaCounters;
 use baton_speech::SpeechStats;
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -39,6 +41,28 @@ struct Escalation {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct OfLeg {
+    leg: &'static str,
+    codec: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LegFault {
+    leg: &'static str,
+    fault: &'static str,
+}
+
+/// What legs count, over all of them: packets, and frames of 20 ms.
+const OF_LEGS: [(&str, &str, fn(&MediaStats) -> u64); 6] = [
+    ("media_received_packets", "RTP packets of peers", |s| s.received),
+    ("media_sent_packets", "RTP packets to peers", |s| s.sent),
+    ("media_lost_packets", "RTP packets of peers that never came", |s| s.lost),
+    ("media_late_packets", "RTP packets of peers that came too late to be heard", |s| s.late),
+    ("media_concealed_frames", "Frames of 20 ms that were made up", |s| s.concealed),
+    ("media_overrun_frames", "Frames of 20 ms that speech-to-text or recorder were too slow to take", |s| s.overruns),
+];
+
 /// The process's counters.
 pub struct Metrics {
     calls: Counter,
@@ -55,6 +79,12 @@ pub struct Metrics {
     trigger_to_ring: Histogram,
     answer_to_briefing: Histogram,
     accept_to_two_way: Histogram,
+    legs: Family<OfLeg, Counter>,
+    of_legs: [Counter; OF_LEGS.len()],
+    leg_faults: Family<LegFault, Counter>,
+    mos: Family<OfLeg, Histogram, fn() -> Histogram>,
+    jitter: Histogram,
+    recordings_failed: Counter,
     registry: Registry,
 }
 
@@ -85,6 +115,12 @@ impl Metrics {
             trigger_to_ring: latency(),
             answer_to_briefing: latency(),
             accept_to_two_way: latency(),
+            legs: Family::default(),
+            of_legs: Default::default(),
+            leg_faults: Family::default(),
+            mos: Family::new_with_constructor(|| Histogram::new([1.5, 2.0, 2.5, 3.0, 3.5, 3.8, 4.0, 4.2, 4.4])),
+            jitter: Histogram::new([0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2]),
+            recordings_failed: Counter::default(),
             registry: Registry::with_prefix("baton"),
         };
         let to = &mut metrics.registry;
@@ -97,6 +133,18 @@ impl Metrics {
             "Escalations by what let the agent's phone ring: the record acknowledged, the flow's policy, or nothing",
             metrics.records.clone(),
         );
+        to.register("media_legs", "Legs that are over, by their codec", metrics.legs.clone());
+        for ((name, help, _), counter) in OF_LEGS.iter().zip(&metrics.of_legs) {
+            to.register(*name, *help, counter.clone());
+        }
+        to.register(
+            "media_leg_faults",
+            "Legs on which something was wrong, by what it was",
+            metrics.leg_faults.clone(),
+        );
+        to.register("media_leg_mos", "Mean opinion score of legs, by the E-model", metrics.mos.clone());
+        to.register_with_unit("media_leg_jitter", "Interarrival jitter of legs", Unit::Seconds, metrics.jitter.clone());
+        to.register("recordings_failed", "Recordings that failed or are not whole", metrics.recordings_failed.clone());
         for (name, help, histogram) in [
             (
                 "crm_record_acknowledged",
@@ -121,6 +169,28 @@ impl Metrics {
     /// A call was refused.
     pub fn refused(&self) {
         self.refused.inc();
+    }
+
+    /// A recording failed, or is not whole.
+    pub fn recording_failed(&self) {
+        self.recordings_failed.inc();
+    }
+
+    /// Counts a leg that is over.
+    pub fn leg_closed(&self, leg: Leg, stats: &MediaStats) {
+        let leg = leg.as_str();
+        let labels = OfLeg { leg, codec: stats.codec.clone() };
+        self.legs.get_or_create(&labels).inc();
+        for ((_, _, of), counter) in OF_LEGS.iter().zip(&self.of_legs) {
+            counter.inc_by(of(stats));
+        }
+        for &fault in &stats.faults {
+            self.leg_faults.get_or_create(&LegFault { leg, fault }).inc();
+        }
+        if stats.received > 0 {
+            self.mos.get_or_create(&labels).observe(f64::from(stats.mos));
+            self.jitter.observe(f64::from(stats.jitter_ms) / 1_000.0);
+        }
     }
 
     /// Counts a finished call.
@@ -226,6 +296,10 @@ impl Metrics {
             ("media_malformed", "Datagrams that were no RTP or RTCP", media.malformed),
             ("media_strays", "Datagrams from others than the leg's peer", media.strays),
             ("media_tap_overruns", "Frames that speech-to-text was too slow to take", media.tap_overruns),
+            ("media_record_overruns", "Frames that the recorder was too slow to take", media.record_overruns),
+            ("media_refused", "SRTP packets refused: not authentic, replayed, or in the clear", media.refused),
+            ("media_flooded", "Packets dropped because their leg was flooded", media.flooded),
+            ("media_freed_inline", "Things a media thread had to free itself", media.freed_inline),
             ("media_events_lost", "Media events that nobody took in time", media.events_lost),
             ("media_send_failures", "Datagrams the system did not take", media.send_failures),
         ] {
@@ -238,8 +312,34 @@ impl Metrics {
         ] {
             to.register_with_unit(name, help, Unit::Seconds, ConstCounter::new(value.as_secs_f64()));
         }
+        let lateness = TickLateness { buckets: media.lateness, sum_us: media.late_us };
+        to.register_with_unit("media_tick_lateness", "How late media ticks ran", Unit::Seconds, lateness);
         process(&mut to);
         to
+    }
+}
+
+/// How late media ticks ran; counted by the media plane itself.
+#[derive(Debug)]
+struct TickLateness {
+    buckets: [u64; 8],
+    sum_us: u64,
+}
+
+impl TickLateness {
+    /// Upper bounds in seconds, as `MediaCounters::lateness` has them.
+    const BOUNDS: [f64; 8] = [0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, f64::MAX];
+}
+
+impl EncodeMetric for TickLateness {
+    fn encode(&self, mut encoder: MetricEncoder) -> Result<(), std::fmt::Error> {
+        let buckets: Vec<(f64, u64)> = Self::BOUNDS.into_iter().zip(self.buckets).collect();
+        let count = self.buckets.iter().sum();
+        encoder.encode_histogram::<NoLabelSet>(self.sum_us as f64 / 1e6, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
     }
 }
 
@@ -272,12 +372,21 @@ mod tests {
         metrics.reply.observe(0.7);
         metrics.records.get_or_create(&Record { policy: "proceeded" }).inc();
         metrics.record_acknowledged.observe(3.2);
+        let stats = MediaStats {
+            codec: "opus".into(),
+            received: 50,
+            mos: 4.1,
+            jitter_ms: 3.0,
+            faults: vec!["one_way"],
+            ..MediaStats::default()
+        };
+        metrics.leg_closed(Leg::Agent, &stats);
         metrics.transfers.get_or_create(&Escalation { trigger: "distress".into(), outcome: "joined" }).inc();
         let now = Now {
             calls_live: 2,
             outbox_depth: 0,
             outbox_dead: 1,
-            media: MediaCounters::default(),
+            media: MediaCounters { lateness: [1, 2, 0, 3, 0, 0, 0, 1], late_us: 12_000, ..MediaCounters::default() },
             sip: Default::default(),
             sizes: Default::default(),
             speech: SpeechStats::default(),
@@ -291,6 +400,12 @@ mod tests {
             "baton_crm_records_total{policy=\"proceeded\"} 1",
             "baton_crm_record_acknowledged_seconds_bucket{le=\"5.0\"} 1",
             "baton_crm_outbox_dead 1",
+            "baton_media_legs_total{leg=\"agent\",codec=\"opus\"} 1",
+            "baton_media_received_packets_total 50",
+            "baton_media_leg_faults_total{leg=\"agent\",fault=\"one_way\"} 1",
+            "baton_media_leg_mos_bucket{le=\"4.2\",leg=\"agent\",codec=\"opus\"} 1",
+            "baton_media_leg_jitter_seconds_bucket{le=\"0.005\"} 1",
+            "baton_media_tick_lateness_seconds_bucket{le=\"0.001\"} 6",
             "# EOF",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

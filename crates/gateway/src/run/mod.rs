@@ -10,6 +10,7 @@ mod lines;
 mod locations;
 mod means;
 mod metrics;
+pub mod recordings;
 mod records;
 #[cfg_attr(not(feature = "native-speech"), allow(dead_code, reason = "without engines here, nothing asks elsewhere"))]
 mod remote;
@@ -41,6 +42,7 @@ use crate::cli::{refuse, say};
 use crate::config::{Config, Secret};
 use call_task::Arrival;
 use means::Means;
+use recordings::Recordings;
 use shared::{CallEvent, Shared};
 
 /// How long the outbox may take at the end.
@@ -70,6 +72,8 @@ pub enum StartError {
     Http { addr: std::net::SocketAddr, cause: std::io::Error },
     #[error("cannot keep an extension's password in {path}: {cause}", path = .path.display())]
     Secret { path: PathBuf, cause: std::io::Error },
+    #[error("cannot record into {path}: {cause}\n    give a folder under [recording] dir that this user can write", path = .path.display())]
+    Recordings { path: PathBuf, cause: std::io::Error },
     #[error("cannot start: {0}")]
     Runtime(std::io::Error),
 }
@@ -150,6 +154,11 @@ impl Gateway {
         if let Some(days) = config.keep_days {
             tokio::spawn(forget_old(store.clone(), days));
         }
+        let recordings = Recordings::start(&config.recording)
+            .map_err(|cause| StartError::Recordings { path: config.recording.dir.clone(), cause })?;
+        if let Some(days) = config.recording.keep_days.into_iter().chain(config.keep_days).min() {
+            tokio::spawn(recordings::purge(config.recording.dir.clone(), days));
+        }
         let http = match config.http {
             Some(addr) => Some((http::bind(addr).await.map_err(|cause| StartError::Http { addr, cause })?, addr)),
             None => None,
@@ -179,7 +188,8 @@ impl Gateway {
             rules: Arc::new(config.rules.clone()),
             extensions: config.extensions.iter().map(|e| e.number.clone()).collect(),
             trunks: config.sip.trunks.iter().filter(|t| !t.targets.is_empty()).map(|t| t.name.clone()).collect(),
-            codecs: config.media.codecs.clone(),
+            lines: config.media.clone(),
+            recordings,
             domain: config.sip.domain.clone(),
             pages: http::page::Pages::new(&config),
             numbering: baton_crm::Numbering::new(&config.crm.country),
@@ -205,6 +215,7 @@ impl Gateway {
                 draining: Arc::clone(&draining),
                 drain,
                 token: config.http_token.clone(),
+                recordings: config.recording.dir.clone(),
             };
             tokio::spawn(http::serve(listener, api));
         }

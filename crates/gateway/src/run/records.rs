@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use baton_call::HangUpCause;
-use baton_call::record::{CallRecord, MediaStats};
+use baton_call::record::{CallRecord, MediaStats, RemoteStats};
 use baton_crm::PopRequest;
 use baton_intake::{Day, ToneReading};
-use baton_media::{Agreement, CodecList, LegStats, MediaCommand};
-use baton_sip::sdp::{self, Direction, Remote};
+use baton_media::{LegFaults, LegStats};
 use baton_sip::{LegId, SipCommand, fields};
 use baton_speech::Expected;
 use baton_tone::Term;
@@ -53,32 +52,34 @@ pub fn screen_pop(shared: &Arc<Shared>, request: PopRequest) {
 
 /// A leg's figures as the record has them.
 pub fn media(stats: &LegStats) -> MediaStats {
+    let LegFaults { one_way, silent, unknown_payload_type, not_authentic, flood } = stats.faults;
+    let faults = [
+        (one_way, "one_way"),
+        (silent, "silent"),
+        (unknown_payload_type, "unknown_payload_type"),
+        (not_authentic, "not_authentic"),
+        (flood, "flood"),
+    ];
     MediaStats {
-        codec: match stats.codec {
-            Some(codec) => codec.name(),
-            None => "none",
-        }
-        .to_owned(),
+        codec: stats.codec.map_or("none", |codec| codec.name()).to_owned(),
+        srtp: stats.crypto.map(|suite| suite.name()),
         received: stats.received,
+        sent: stats.sent,
         lost: stats.lost,
+        late: stats.late,
         concealed: stats.concealed,
         jitter_ms: stats.jitter_ms as f32,
         mos: stats.mos as f32,
+        remote: stats.remote.map(|remote| RemoteStats {
+            lost: remote.lost,
+            jitter_ms: remote.jitter_ms as f32,
+            round_trip_ms: remote.round_trip_ms as f32,
+            mos: remote.mos.map(|mos| mos as f32),
+        }),
+        overruns: stats.overruns,
+        ticks_late: stats.ticks_late,
+        faults: faults.into_iter().filter_map(|(was, name)| was.then_some(name)).collect(),
     }
-}
-
-/// What the far side's description means for its media leg. A side on hold is sent nothing it did not ask for.
-pub fn connect(remote: &Remote) -> MediaCommand {
-    let codec = match remote.codec {
-        sdp::Codec::Pcmu => baton_media::Codec::Pcmu,
-        sdp::Codec::Pcma => baton_media::Codec::Pcma,
-    };
-    MediaCommand::Connect(Agreement {
-        dtmf_payload_type: remote.dtmf_payload_type,
-        send: matches!(remote.direction, Direction::SendRecv | Direction::RecvOnly),
-        receive: matches!(remote.direction, Direction::SendRecv | Direction::SendOnly),
-        ..Agreement::new(remote.addr, CodecList::one(codec, remote.payload_type))
-    })
 }
 
 /// How a caller's leg is ended: BYE if it was answered, a refusal before.

@@ -10,7 +10,7 @@ use baton_call::LineId;
 use baton_call::record::CallRecord;
 use baton_call::{Input, Rules};
 use baton_crm::{Crm, Numbering, Outbox};
-use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg};
+use baton_media::{MediaCommand, MediaEvent, MediaHandle, MediaLeg, Recorded, StereoFrame};
 use baton_sip::{LegId, SipCommand, SipEvent, SipHandle};
 use baton_speech::{HearEvent, Speech, Spoken};
 use baton_store::Store;
@@ -21,8 +21,9 @@ use tracing::warn;
 use super::desk::{self, Desk};
 use super::http::page::Pages;
 use super::metrics::Metrics;
+use super::recordings::Recordings;
 use super::traces::Traces;
-use crate::config::Codec;
+use crate::config::{Line, Media};
 
 /// What reaches a call's task.
 #[derive(Debug)]
@@ -38,6 +39,12 @@ pub enum CallEvent {
     Answer(Input),
     /// What the language model answered; none if it was of no use.
     Advice(Option<String>),
+    /// A recording's file is made, or cannot be.
+    RecordingReady(Result<(String, rtrb::Producer<StereoFrame>), String>),
+    /// A recording's file is closed.
+    Recorded(Recorded),
+    /// The API: the recording hears silence, or sound again.
+    PauseRecording(bool),
     /// Second SIGTERM, or the API: end it now.
     End,
 }
@@ -90,7 +97,10 @@ pub struct Shared {
     pub extensions: BTreeSet<String>,
     /// Trunks that calls can be placed by, in order.
     pub trunks: Vec<String>,
-    pub codecs: Vec<Codec>,
+    /// What is spoken with whom.
+    pub lines: Media,
+    /// Where flows are recorded.
+    pub recordings: Option<Recordings>,
     /// The host of our own addresses.
     pub domain: String,
     /// Where agents see a call.
@@ -138,13 +148,23 @@ impl Shared {
 }
 
 impl Shared {
-    /// The codecs as SDP knows them, in our order of preference.
-    pub fn sdp_codecs(&self) -> Vec<baton_sip::sdp::Codec> {
-        let one = |c: &Codec| match c {
-            Codec::Pcmu => baton_sip::sdp::Codec::Pcmu,
-            Codec::Pcma => baton_sip::sdp::Codec::Pcma,
-        };
-        self.codecs.iter().map(one).collect()
+    /// What is spoken with whoever calls by this trunk, or from this extension.
+    pub fn line_from(&self, trunk: &str, from: &str) -> &Line {
+        self.lines.trunks.get(trunk).unwrap_or_else(|| self.line_of_extension(from))
+    }
+
+    /// What is spoken with a phone of ours.
+    pub fn line_of_extension(&self, extension: &str) -> &Line {
+        self.lines.extensions.get(extension).unwrap_or(&self.lines.line)
+    }
+
+    /// What is spoken with whom we call.
+    pub fn line_of(&self, way: Option<&Way>, to: &str) -> &Line {
+        match way {
+            Some(Way::Trunk(trunk)) => self.lines.trunks.get(trunk).unwrap_or(&self.lines.line),
+            Some(Way::Extension) => self.line_of_extension(to),
+            None => &self.lines.line,
+        }
     }
 }
 

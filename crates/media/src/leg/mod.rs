@@ -122,6 +122,7 @@ pub struct Leg<P> {
     /// Last sign of life, from when on silence is counted; whether the silence has been reported.
     heard_at: Option<Instant>,
     silence_reported: bool,
+    silence_ever: bool,
     silence_limit: Duration,
     out: Outbound,
     mouth: speak::Mouth,
@@ -141,6 +142,9 @@ pub struct Leg<P> {
     tap: Option<Producer<baton_audio::AudioFrame>>,
     record: Option<Producer<StereoFrame>>,
     record_paused: bool,
+    overruns: u64,
+    /// Late ticks of the shard when it was connected.
+    late_before: Option<u64>,
     media_time: u32,
     rtcp: report::Reports,
 }
@@ -164,6 +168,7 @@ impl<P: Port> Leg<P> {
             first_reported: false,
             heard_at: None,
             silence_reported: false,
+            silence_ever: false,
             silence_limit,
             out: Outbound::new(random),
             mouth: speak::Mouth::default(),
@@ -179,6 +184,8 @@ impl<P: Port> Leg<P> {
             tap: None,
             record: None,
             record_paused: false,
+            overruns: 0,
+            late_before: None,
             media_time: 0,
             rtcp: report::Reports::default(),
         }
@@ -321,6 +328,7 @@ impl<P: Port> Leg<P> {
         if self.ear.codec.is_some_and(|codec| agreement.codecs.payload_type(codec).is_none()) {
             self.ear.codec = None;
         }
+        self.late_before.get_or_insert(sinks.counters.ticks_late.get());
         self.rtcp.due.get_or_insert(at.now + REPORT);
         if let Some(old) = &mut self.link {
             connection.go_on_from(old);
@@ -366,7 +374,7 @@ impl<P: Port> Leg<P> {
         if self.link.is_some() {
             self.send_report(at, true, sinks);
         }
-        sinks.event(MediaEvent::Closed { leg: self.id, stats: self.stats() });
+        sinks.event(MediaEvent::Closed { leg: self.id, stats: self.stats(sinks.counters.ticks_late.get()) });
     }
 
     fn fault(&mut self, at: Moment, fault: MediaFault, sinks: &mut Sinks<P>) {

@@ -7,7 +7,7 @@ use super::{Leg, Moment, Port, REPORT};
 use crate::quality::{Delay, Loss, score};
 use crate::shard::Sinks;
 use crate::srtp::OVERHEAD;
-use crate::{LegStats, MediaEvent, RemoteStats, rtcp};
+use crate::{LegFaults, LegStats, MediaEvent, RemoteStats, rtcp};
 
 /// Reports in a row that say that nothing of ours arrived, from which on audio is one-way.
 const DEAF: u8 = 2;
@@ -92,7 +92,7 @@ impl<P: Port> Leg<P> {
         let Some(heard_at) = self.heard_at else { return };
         let for_ = at.now.saturating_duration_since(heard_at);
         if receive && !self.silence_reported && for_ >= self.silence_limit {
-            self.silence_reported = true;
+            (self.silence_reported, self.silence_ever) = (true, true);
             sinks.event(MediaEvent::Silent { leg: self.id, for_ });
         }
     }
@@ -167,8 +167,10 @@ impl<P: Port> Leg<P> {
         score(self.codec_in(), Loss { share, burstiness: self.reception.burstiness() }, Delay(trip + 20.0 + buffer))
     }
 
-    pub(super) fn stats(&self) -> LegStats {
+    /// How it was, with the late ticks of its shard as they stand now.
+    pub(super) fn stats(&self, ticks_late: u64) -> LegStats {
         let (received, lost) = (self.reception.received(), self.reception.lost());
+        let [unknown_payload_type, not_authentic, flood] = self.faults;
         let round_trip_ms = self.rtcp.round_trip.map_or(0.0, |trip| trip.as_secs_f64() * 1_000.0);
         LegStats {
             received,
@@ -182,8 +184,18 @@ impl<P: Port> Leg<P> {
             refused: self.refused,
             flooded: self.flooded,
             stretched: self.ear.jitter.stretched(),
-            remote: RemoteStats { round_trip_ms, ..self.rtcp.remote },
+            remote: self.rtcp.arrived.map(|_| RemoteStats { round_trip_ms, ..self.rtcp.remote }),
             codec: self.codec_in().filter(|_| self.link.is_some()),
+            crypto: self.link.as_ref().and_then(|link| link.agreement.crypto).map(|keys| keys.send.suite()),
+            overruns: self.overruns,
+            ticks_late: self.late_before.map_or(0, |before| ticks_late.saturating_sub(before)),
+            faults: LegFaults {
+                one_way: self.rtcp.one_way_told,
+                silent: self.silence_ever,
+                unknown_payload_type,
+                not_authentic,
+                flood,
+            },
         }
     }
 }

@@ -97,6 +97,7 @@ impl<P: Port> Leg<P> {
                 sinks.bin(Garbage::Tap(tap));
             }
         } else if tap.push(AudioFrame { media_time: self.media_time, samples: self.ear.narrow }).is_err() {
+            self.overruns += 1;
             sinks.counters.tap_overruns.add(1);
         }
     }
@@ -187,6 +188,7 @@ impl<P: Port> Leg<P> {
                 sinks.bin(Garbage::Record(record));
             }
         } else if record.push(frame).is_err() {
+            self.overruns += 1;
             sinks.counters.record_overruns.add(1);
         }
     }

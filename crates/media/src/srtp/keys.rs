@@ -168,52 +168,8 @@ pub enum SrtpPolicy {
     Required,
 }
 
-/// What to answer to an offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SrtpChoice {
-    /// RTP in the clear.
-    Clear,
-    /// SRTP: the line to answer with (a fresh key of ours under the offer's tag) and the keys for the leg.
-    Secure {
-        /// For the answer.
-        answer: CryptoAttribute,
-        /// For the leg.
-        pair: CryptoPair,
-    },
-}
-
-/// The offer and the policy do not meet: 488.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SrtpRefusal {
-    /// SRTP is required here and was not offered (in a suite we speak).
-    #[error("SRTP is required and was not offered in a suite we speak")]
-    Required,
-    /// SRTP was offered as the only way (`RTP/SAVP`) and is off here, or in no suite we speak.
-    #[error("SRTP was offered, and is off here or in no suite we speak")]
-    NotHere,
-}
-
 impl SrtpPolicy {
-    /// What to answer to an offer with these lines; `secure` says that its profile is `RTP/SAVP` (or `SAVPF`). Lines beside
-    /// a plain profile are an offer of encryption the answerer may pass over.
-    pub fn answer(self, secure: bool, offered: &[CryptoAttribute]) -> Result<SrtpChoice, SrtpRefusal> {
-        let usable = match self {
-            Self::Off => None,
-            Self::Optional | Self::Required => offered.first(),
-        };
-        match usable {
-            Some(line) => {
-                let send = CryptoKey::generate(line.key.suite);
-                let answer = CryptoAttribute { tag: line.tag, key: send };
-                Ok(SrtpChoice::Secure { answer, pair: CryptoPair { send, receive: line.key } })
-            }
-            None if secure => Err(SrtpRefusal::NotHere),
-            None if self == Self::Required => Err(SrtpRefusal::Required),
-            None => Ok(SrtpChoice::Clear),
-        }
-    }
-
-    /// The lines to offer, a fresh key each; none where it is off.
+    /// Keys of ours for a leg, a fresh one for each suite, the best first; none where it is off.
     pub fn offer(self) -> Vec<CryptoAttribute> {
         let line = |(n, suite)| CryptoAttribute { tag: n as u32 + 1, key: CryptoKey::generate(suite) };
         if self == Self::Off { Vec::new() } else { CryptoSuite::ALL.into_iter().enumerate().map(line).collect() }

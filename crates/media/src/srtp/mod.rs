@@ -4,9 +4,7 @@
 mod keys;
 mod suite;
 
-pub use keys::{
-    CryptoAttribute, CryptoKey, CryptoPair, CryptoParseError, CryptoSuite, SrtpChoice, SrtpPolicy, SrtpRefusal,
-};
+pub use keys::{CryptoAttribute, CryptoKey, CryptoPair, CryptoParseError, CryptoSuite, SrtpPolicy};
 
 use suite::{Cipher, RTCP_LABELS, RTP_LABELS};
 

@@ -25,8 +25,11 @@ pub struct Local {
     pub events: bool,
     /// Profiles taken, the best first; offers use the first.
     pub protocols: Vec<Protocol>,
-    /// Our keys, one a suite, the best first; for `RTP/SAVP` and `SAVPF`. Fresh ones for every leg.
+    /// Our keys, one a suite, the best first; none: nothing is encrypted. Beside a plain profile they are an offer that may be
+    /// passed over (RFC 8643). Fresh ones for every leg.
     pub crypto: Vec<CryptoAttr>,
+    /// Nothing goes in the clear: without keys of both sides there is no audio.
+    pub encrypted: bool,
     /// RTP and RTCP may share the port.
     pub rtcp_mux: bool,
     /// The length of our packets, milliseconds.
@@ -38,6 +41,11 @@ pub struct Local {
 }
 
 impl Local {
+    /// G.711, both laws, in the clear.
+    pub fn g711(addr: SocketAddr) -> Self {
+        Self::plain(addr, vec![CodecDesc::new("PCMU", 8_000, 0), CodecDesc::new("PCMA", 8_000, 8)])
+    }
+
     /// Plain RTP both ways with digits.
     pub fn plain(addr: SocketAddr, codecs: Vec<CodecDesc>) -> Self {
         Self {
@@ -46,6 +54,7 @@ impl Local {
             events: true,
             protocols: vec![Protocol::Avp, Protocol::Avpf],
             crypto: Vec::new(),
+            encrypted: false,
             rtcp_mux: false,
             ptime_ms: 20,
             direction: Direction::SendRecv,
@@ -71,6 +80,8 @@ pub struct Agreed {
     pub codec: CodecDesc,
     /// The payload type the far side sends the codec with.
     pub receive_pt: u8,
+    /// What else it may send at any packet, with the payload types it sends it with: an answer to our offer may name several.
+    pub also: Vec<CodecDesc>,
     /// telephone-event of the far side, of the codec's clock where there is one.
     pub events: Option<CodecDesc>,
     /// Keys: ours for what we send, theirs for what we receive.
@@ -107,7 +118,7 @@ pub fn offer(local: &Local, session: SessionId) -> String {
     let stream = Stream {
         codecs: local.codecs.clone(),
         events,
-        crypto: if protocol.needs_crypto() { local.crypto.clone() } else { Vec::new() },
+        crypto: if protocol.may_have_crypto() { local.crypto.clone() } else { Vec::new() },
         rtcp_mux: local.rtcp_mux,
         direction: local.direction,
         ..ours(local, protocol)
@@ -122,7 +133,7 @@ pub fn offer(local: &Local, session: SessionId) -> String {
 /// # Errors
 /// What keeps the two from audio; such an offer gets 488.
 pub fn answer(offer: &Description, local: &Local, session: SessionId) -> Result<(String, Agreed), SdpError> {
-    let mut fault = SdpError::NoAudio;
+    let mut fault = no_profile(offer);
     let mut candidates: Vec<(usize, Protocol)> = offer
         .streams
         .iter()
@@ -148,39 +159,49 @@ pub fn read_answer(answer: &str, local: &Local) -> Result<Agreed, SdpError> {
     let answer = Description::parse(answer)?;
     let stream = answer.streams.first().filter(|s| s.kind == "audio" && s.port != 0).ok_or(SdpError::NoAudio)?;
     let protocol = Protocol::parse(&stream.protocol);
-    let protocol = protocol.filter(|p| local.protocols.first() == Some(p)).ok_or(SdpError::NoAudio)?;
-    let theirs = stream.codecs.iter().find(|c| local.codecs.iter().any(|l| l.same_format(c)));
-    let codec = theirs.ok_or_else(|| no_codec(stream))?.clone();
-    let receive_pt = local.codecs.iter().find(|l| l.same_format(&codec)).map_or(codec.pt, |l| l.pt);
-    let crypto = match protocol.needs_crypto() {
-        false => None,
-        true => {
-            let pair = stream.crypto.iter().find_map(|theirs| {
-                let ours = local.crypto.iter().find(|o| o.tag == theirs.tag && o.suite == theirs.suite)?;
-                Some(Keys { ours: ours.clone(), theirs: theirs.clone() })
-            });
-            Some(pair.ok_or(SdpError::NoCrypto)?)
-        }
-    };
-    finish(&answer, 0, protocol, local, codec, receive_pt, crypto)
+    let protocol = protocol.filter(|p| local.protocols.first() == Some(p)).ok_or_else(|| no_profile(&answer))?;
+    let offered = |theirs: &&CodecDesc| local.codecs.iter().any(|l| l.same_format(theirs));
+    let mut common = stream.codecs.iter().filter(offered).cloned();
+    let codec = common.next().ok_or_else(|| no_codec(stream))?;
+    let sent_as = |codec: &CodecDesc| local.codecs.iter().find(|l| l.same_format(codec)).map_or(codec.pt, |l| l.pt);
+    let also = common.map(|codec| CodecDesc { pt: sent_as(&codec), ..codec }).collect();
+    let crypto = keys(stream, protocol, local, |ours, theirs| {
+        (ours.tag == theirs.tag && ours.suite == theirs.suite).then(|| ours.clone())
+    })?;
+    let receive_pt = sent_as(&codec);
+    Ok(Agreed { also, ..finish(&answer, 0, protocol, local, codec, receive_pt, crypto)? })
+}
+
+/// The first of their lines that one of ours fits; an error where the stream must not go without.
+fn keys(
+    stream: &Stream,
+    protocol: Protocol,
+    local: &Local,
+    fits: impl Fn(&CryptoAttr, &CryptoAttr) -> Option<CryptoAttr>,
+) -> Result<Option<Keys>, SdpError> {
+    let pair = stream.crypto.iter().filter(|_| protocol.may_have_crypto()).find_map(|theirs| {
+        let ours = local.crypto.iter().find_map(|ours| fits(ours, theirs))?;
+        Some(Keys { ours, theirs: theirs.clone() })
+    });
+    let without = !protocol.needs_crypto() && !local.encrypted;
+    if pair.is_none() && !without { Err(SdpError::NoCrypto) } else { Ok(pair) }
+}
+
+/// There is audio, but in no profile that is taken here; or there is none.
+fn no_profile(description: &Description) -> SdpError {
+    let audio = description.streams.iter().filter(|s| s.kind == "audio" && s.port != 0);
+    let theirs: Vec<&str> = audio.map(|s| s.protocol.as_str()).collect();
+    if theirs.is_empty() { SdpError::NoAudio } else { SdpError::NoProfile { theirs: theirs.join(", ") } }
 }
 
 fn agree(offer: &Description, i: usize, protocol: Protocol, local: &Local) -> Result<Agreed, SdpError> {
     let stream = offer.streams.get(i).ok_or(SdpError::NoAudio)?;
     let common = local.codecs.iter().find_map(|l| stream.codecs.iter().find(|c| l.same_format(c)));
     let codec = common.ok_or_else(|| no_codec(stream))?.clone();
-    let crypto = match protocol.needs_crypto() {
-        false => None,
-        true => {
-            // RFC 4568 §5.1.2: the offerer's order decides, the answer keeps its tag.
-            let pair = stream.crypto.iter().find_map(|theirs| {
-                let ours = local.crypto.iter().find(|o| o.suite == theirs.suite)?;
-                let ours = CryptoAttr { tag: theirs.tag, ..ours.clone() };
-                Some(Keys { ours, theirs: theirs.clone() })
-            });
-            Some(pair.ok_or(SdpError::NoCrypto)?)
-        }
-    };
+    // RFC 4568 §5.1.2: the offerer's order decides, the answer keeps its tag.
+    let crypto = keys(stream, protocol, local, |ours, theirs| {
+        (ours.suite == theirs.suite).then(|| CryptoAttr { tag: theirs.tag, ..ours.clone() })
+    })?;
     let receive_pt = codec.pt;
     finish(offer, i, protocol, local, codec, receive_pt, crypto)
 }
@@ -213,6 +234,7 @@ fn finish(
         rtcp_mux,
         codec,
         receive_pt,
+        also: Vec::new(),
         events,
         crypto,
         direction: Direction::of(sends, receives),

@@ -100,7 +100,42 @@ fn keys_are_agreed_by_the_offers_order_and_tag() {
         assert_eq!(read_answer(&answer, &ours).unwrap_err(), SdpError::NoCrypto, "{bad}");
     }
     let plain = format!("{HEAD}m=audio 9 RTP/AVP 0\r\n");
-    assert_eq!(read_answer(&plain, &ours).unwrap_err(), SdpError::NoAudio, "no fall back to plain behind our back");
+    let refused = SdpError::NoProfile { theirs: "RTP/AVP".into() };
+    assert_eq!(read_answer(&plain, &ours).unwrap_err(), refused, "no fall back to plain behind our back");
+}
+
+#[test]
+fn keys_beside_a_plain_profile_may_be_passed_over() {
+    let both = secured(&[Protocol::Savp, Protocol::Avp]);
+    let must = Local { encrypted: true, ..both.clone() };
+    let never = Local { crypto: Vec::new(), ..both.clone() };
+    let text = format!("{HEAD}m=audio 4000 RTP/AVP 0\r\na=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:theirs\r\n");
+    for local in [&both, &must] {
+        let (reply, agreed) = answered(&text, local).unwrap();
+        assert_eq!((media(&reply), agreed.crypto.unwrap().theirs.tag), (vec!["m=audio 30000 RTP/AVP 0"], 3));
+        assert!(reply.contains("a=crypto:3 AES_CM_128_HMAC_SHA1_80 "), "{reply}");
+    }
+    let (reply, agreed) = answered(&text, &never).unwrap();
+    assert!(agreed.crypto.is_none() && !reply.contains("crypto"));
+    let plain = format!("{HEAD}m=audio 4000 RTP/AVP 0\r\n");
+    assert!(answered(&plain, &both).unwrap().1.crypto.is_none());
+    assert_eq!(answered(&plain, &must).unwrap_err(), SdpError::NoCrypto);
+    // The same from the other end: an offer of ours with keys beside RTP/AVP, and both kinds of answer.
+    let ours = secured(&[Protocol::Avp]);
+    let text = offer(&ours, SessionId::next());
+    assert!(text.contains("RTP/AVP ") && text.matches("a=crypto").count() == 2);
+    assert!(read_answer(&plain, &ours).unwrap().crypto.is_none());
+    assert_eq!(read_answer(&plain, &Local { encrypted: true, ..ours.clone() }).unwrap_err(), SdpError::NoCrypto);
+    let safe = format!("{plain}a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:t\r\n");
+    assert_eq!(read_answer(&safe, &ours).unwrap().crypto.unwrap().ours.tag, 2);
+}
+
+#[test]
+fn an_answer_may_name_several_and_each_may_come() {
+    let text = format!("{HEAD}m=audio 4000 RTP/AVP 0 98 18 8\r\na=rtpmap:98 opus/48000/2\r\n");
+    let agreed = read_answer(&text, &local()).unwrap();
+    let also: Vec<(&str, u8)> = agreed.also.iter().map(|c| (c.name.as_str(), c.pt)).collect();
+    assert_eq!((agreed.codec.pt, also), (0, vec![("opus", 96), ("PCMA", 8)]));
 }
 
 #[test]
@@ -214,6 +249,7 @@ proptest::proptest! {
     ) {
         let pick = |of: &[usize]| of.iter().map(|i| local().codecs[*i].clone()).collect::<Vec<_>>();
         let protocols = if safe { vec![Protocol::Savp] } else { vec![Protocol::Avp] };
+        let secured = |protocols: &[Protocol]| if safe { secured(protocols) } else { Local { protocols: protocols.to_vec(), ..local() } };
         let a = Local { codecs: pick(&mine), rtcp_mux: mux, ..secured(&protocols) };
         let b = Local { codecs: pick(&theirs), rtcp_mux: true, events, addr: "127.0.0.2:4000".parse().unwrap(), ..secured(&protocols) };
         let result = answered(&offer(&a, SessionId::next()), &b);

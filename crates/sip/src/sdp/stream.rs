@@ -98,9 +98,10 @@ impl CryptoAttr {
         key.starts_with("inline:").then(|| Self { tag, suite: suite.into(), key_params: key.into(), session_params })
     }
 
-    fn write(&self, out: &mut String) {
+    /// The attribute's value, key and all.
+    pub fn value(&self) -> String {
         let more = self.session_params.as_ref().map(|p| format!(" {p}")).unwrap_or_default();
-        let _ = write!(out, "a=crypto:{} {} {}{more}\r\n", self.tag, self.suite, self.key_params);
+        format!("{} {} {}{more}", self.tag, self.suite, self.key_params)
     }
 }
 
@@ -150,6 +151,11 @@ impl Protocol {
     /// Whether its keys stand in `a=crypto` lines.
     pub fn needs_crypto(self) -> bool {
         matches!(self, Self::Savp | Self::Savpf)
+    }
+
+    /// Whether `a=crypto` lines mean something in it: beside a plain profile encryption is offered, not demanded (RFC 8643).
+    pub fn may_have_crypto(self) -> bool {
+        !matches!(self, Self::DtlsSavp | Self::DtlsSavpf)
     }
 }
 
@@ -235,7 +241,7 @@ impl Stream {
             let _ = write!(out, "a=maxptime:{ms}\r\n");
         }
         for crypto in &self.crypto {
-            crypto.write(out);
+            let _ = write!(out, "a=crypto:{}\r\n", crypto.value());
         }
         if let Some(port) = self.rtcp_port {
             let _ = write!(out, "a=rtcp:{port}\r\n");

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baton_sip::sdp::{self, Codec, SessionId};
+use baton_sip::sdp;
 use baton_sip::{
     Defence, ExtensionAuth, Ha1, LegId, Listen, SipCommand, SipConfig, SipEvent, SipHandle, TlsFiles, Transport,
 };
@@ -47,7 +47,7 @@ pub async fn next(events: &mut Receiver<SipEvent>) -> SipEvent {
 }
 
 pub fn our_sdp() -> String {
-    sdp::offer("127.0.0.1:4000".parse().unwrap(), &[Codec::Pcmu], SessionId::next())
+    sdp::plain_offer("127.0.0.1:4000".parse().unwrap())
 }
 
 /// A call to a URI, with more header fields.
@@ -59,7 +59,7 @@ pub fn invite(leg: LegId, uri: String, headers: Vec<(String, String)>) -> SipCom
 pub async fn answer(sip: &SipHandle, events: &mut Receiver<SipEvent>) -> (LegId, SocketAddr) {
     let SipEvent::Incoming { leg, sdp: Some(offer), source, .. } = next(events).await else { panic!("no call") };
     let ours = "127.0.0.1:5000".parse().unwrap();
-    let (sdp, _) = sdp::answer(&offer, ours, &[Codec::Pcmu], SessionId::next()).unwrap();
+    let sdp = sdp::plain_answer(&offer, ours).unwrap();
     sip.send(SipCommand::Answer { leg, sdp }).unwrap();
     assert!(matches!(next(events).await, SipEvent::Confirmed { .. }));
     (leg, source)

@@ -5,7 +5,6 @@ use baton_audio::Clip;
 use baton_call::{Action, HangUpCause, Input, LeftQueue, Leg, LineId, Route};
 use baton_media::{MediaCommand, Sources};
 use baton_sip::SipCommand;
-use baton_sip::sdp;
 use baton_speech::{Expectation, Hints};
 use tracing::{info, warn};
 
@@ -14,7 +13,9 @@ use super::super::means;
 use super::super::records;
 use super::super::shared::CallEvent;
 use super::legs::Side;
+use super::terms::Terms;
 use super::{Prepared, Task};
+use crate::config::Line;
 
 impl Task {
     pub(super) fn drain(&mut self) {
@@ -22,10 +23,12 @@ impl Task {
             self.act(action);
         }
         self.over |= self.call.is_over();
+        self.mind_recording();
     }
 
     fn act(&mut self, action: Action) {
         match action {
+            Action::PauseRecording { on } => self.pause_recording(on),
             Action::AnswerCaller => self.answer_caller(),
             Action::LookUpContact { number } => means::look_up(&self.shared, &self.inbox, number),
             Action::Say { line, leg, texts, .. } => self.say(line, leg, &texts),
@@ -106,8 +109,8 @@ impl Task {
 
     fn answer_caller(&mut self) {
         self.hear_caller();
-        if let Some(remote) = &self.caller_remote {
-            self.media(self.legs.caller.media, records::connect(remote));
+        if let Some(agreed) = &self.caller_agreed {
+            self.media(self.legs.caller.media, MediaCommand::Connect(agreed.clone()));
         }
         self.legs.caller.answered = true;
         self.shared.sip_send(SipCommand::Answer { leg: self.legs.caller.sip, sdp: self.answer.clone() });
@@ -202,11 +205,15 @@ impl Task {
         }
     }
 
-    /// A new leg beside the caller's, ready to be called.
-    fn open_side(&self) -> Option<Side> {
+    /// A new leg beside the caller's, ready to be called on that line.
+    fn open_side(&self, line: &Line) -> Option<Side> {
         match self.shared.media.open_beside(self.legs.caller.media) {
             Ok((media, local)) => {
-                let side = Side::new(self.shared.sip.new_leg(), media, local);
+                let mut terms = Terms::new(line, local);
+                if let Some((codec, _)) = self.caller_agreed.as_ref().and_then(|agreed| agreed.codecs.first()) {
+                    terms.prefer(codec);
+                }
+                let side = Side::new(self.shared.sip.new_leg(), media, terms);
                 self.shared.by_leg.insert(side.sip, self.inbox.clone());
                 self.shared.traces.note(&self.call.record().call_id, side.sip);
                 self.shared.by_media.insert(side.media, self.inbox.clone());
@@ -220,7 +227,7 @@ impl Task {
     }
 
     fn ring_agent(&mut self, extension: String) {
-        let Some(side) = self.open_side() else {
+        let Some(side) = self.open_side(self.shared.line_of_extension(&extension)) else {
             return self.feed(Input::AgentFailed { extension, code: 503 });
         };
         let record = self.call.record();
@@ -233,7 +240,7 @@ impl Task {
             from_user,
             from_display,
             headers: records::agent_headers(record, &self.shared.domain, page.as_deref()),
-            sdp: sdp::offer(side.local, &self.shared.sdp_codecs(), sdp::SessionId::next()),
+            sdp: side.terms.offer(),
         });
         records::screen_pop(&self.shared, pop);
         self.legs.add_agent(extension, side);
@@ -248,17 +255,21 @@ impl Task {
 
     /// Calls somebody who is no agent of this call's: an extension of ours, else a number by the trunk.
     fn dial(&mut self, leg: Leg, to: String) {
+        let way = self.shared.way_to(&to, &self.call.record().trunk);
+        let line = self.shared.line_of(way.as_ref(), &to);
         let side = match leg {
-            Leg::Caller => None,
-            _ => match self.open_side() {
+            Leg::Caller => {
+                self.legs.caller.terms = self.legs.caller.terms.on(line);
+                None
+            }
+            _ => match self.open_side(line) {
                 Some(side) => Some(side),
                 None => return self.feed(Input::LegFailed { leg, code: 503 }),
             },
         };
-        let (sip, local) = side.as_ref().map_or((self.legs.caller.sip, self.legs.caller.local), |s| (s.sip, s.local));
+        let called = side.as_ref().unwrap_or(&self.legs.caller);
         let record = self.call.record();
-        let offer = sdp::offer(local, &self.shared.sdp_codecs(), sdp::SessionId::next());
-        let command = self.shared.way_to(&to, &record.trunk).map(|way| way.invite(sip, &to, record, offer));
+        let command = way.map(|way| way.invite(called.sip, &to, record, called.terms.offer()));
         match leg {
             Leg::Third => self.legs.third = side,
             Leg::Supervisor => self.legs.supervisor = side,
@@ -353,6 +364,7 @@ impl Task {
     pub(super) fn close_agent(&mut self, side: &Side) -> Vec<Input> {
         self.close(side);
         self.closing.push((side.media, Leg::Agent));
+        self.pause_recording(false); // whoever paused it is gone
         if self.legs.agent().is_some() {
             return Vec::new(); // a colleague, who was slower
         }

@@ -5,8 +5,7 @@ use std::time::Instant;
 use baton_agents::Input as FloorInput;
 use baton_call::record::Policy;
 use baton_call::{AgentGone, CallerGone, Input, Leg, LineId};
-use baton_media::{MediaCommand, MediaEvent};
-use baton_sip::sdp::{self, Direction};
+use baton_media::{Agreement, LegStats, MediaCommand, MediaEvent};
 use baton_sip::{EndCause, LegId, SipCommand, SipEvent, fields};
 use baton_speech::{HearEvent, Spoken, SttError};
 use baton_store::redact;
@@ -36,6 +35,9 @@ impl Task {
                     self.show_late_record();
                 }
             }
+            CallEvent::RecordingReady(ready) => self.recording_ready(ready),
+            CallEvent::Recorded(recorded) => self.recorded(recorded),
+            CallEvent::PauseRecording(on) => self.pause_recording(on),
             CallEvent::End => self.feed(Input::Shutdown),
         }
     }
@@ -45,12 +47,7 @@ impl Task {
         let Some((who, side)) = self.legs.of_sip(leg) else { return };
         let answered = side.answered;
         match event {
-            SipEvent::Confirmed { sdp, .. } if who == Who::Caller => {
-                if self.caller_remote.is_none() && !self.late_answer(sdp.as_deref()) {
-                    return;
-                }
-                self.feed(Input::CallerConfirmed);
-            }
+            SipEvent::Confirmed { sdp, .. } => self.on_confirmed(who, leg, sdp.as_deref()),
             SipEvent::Ended { cause, .. } => self.on_ended(who, cause),
             SipEvent::Reoffer { leg, sdp } => self.on_reoffer(leg, sdp.as_deref()),
             SipEvent::Refer { leg, refer, target, .. } => {
@@ -122,51 +119,67 @@ impl Task {
         }
     }
 
-    /// The answer to our own offer came with the ACK.
-    fn late_answer(&mut self, sdp: Option<&str>) -> bool {
-        let remote = sdp
-            .ok_or_else(|| "the ACK brought no answer to our offer".to_owned())
-            .and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
-        match remote {
-            Ok(remote) => {
-                self.media(self.legs.caller.media, records::connect(&remote));
-                self.caller_remote = Some(remote);
-                true
+    /// The ACK to a 200 of ours, at the beginning or after a new offer. It brings the answer where the offer was ours.
+    fn on_confirmed(&mut self, who: Who, leg: LegId, sdp: Option<&str>) {
+        let agreed_already = who != Who::Caller || self.caller_agreed.is_some();
+        if sdp.is_some() || !agreed_already {
+            let Some((_, side)) = self.legs.of_sip(leg) else { return };
+            match side.terms.read_answer(sdp) {
+                Ok(agreement) => self.agreed(&who, leg, agreement),
+                Err(refused) if agreed_already => {
+                    info!(?who, why = refused.hint, "the answer to a new offer cannot be used; what was agreed stays");
+                }
+                Err(refused) => {
+                    warn!(why = refused.hint, "no agreed media with the caller");
+                    self.feed(Input::CallerGone { cause: CallerGone::Fault, sip: 488 });
+                    let reason = Some(fields::reason(488, &refused.why));
+                    return self.shared.sip_send(SipCommand::Bye { leg, reason });
+                }
             }
-            Err(why) => {
-                warn!(why, "no agreed media with the caller");
-                self.feed(Input::CallerGone { cause: CallerGone::Fault, sip: 488 });
-                let leg = self.legs.caller.sip;
-                self.shared.sip_send(SipCommand::Bye { leg, reason: Some(fields::reason(488, &why)) });
-                false
-            }
+        }
+        if who == Who::Caller {
+            self.feed(Input::CallerConfirmed);
+        }
+    }
+
+    /// Media goes by this from now on; hold and its end follow from it.
+    fn agreed(&mut self, who: &Who, leg: LegId, agreement: Agreement) {
+        let Some((_, side)) = self.legs.of_sip(leg) else { return };
+        let (media, held) = (side.media, !agreement.send);
+        let changed = std::mem::replace(&mut side.held, held) != held;
+        if let Some((codec, _)) = agreement.codecs.first() {
+            let srtp = agreement.crypto.map(|keys| keys.send.suite().name());
+            info!(?who, %codec, srtp, remote = %agreement.remote, held, "media agreed");
+        }
+        if *who == Who::Caller {
+            self.caller_agreed = Some(agreement.clone());
+        }
+        self.media(media, MediaCommand::Connect(agreement));
+        if changed {
+            self.feed(Input::Hold { leg: who.leg(), on: held });
         }
     }
 
     /// A phone that we called picked up.
     fn on_answered(&mut self, who: Who, leg: LegId, sdp: Option<&str>) {
-        let remote = sdp
-            .ok_or_else(|| "no SDP in the answer".to_owned())
-            .and_then(|s| sdp::read_answer(s, &self.shared.sdp_codecs()).map_err(|e| e.to_string()));
-        let remote = match remote {
-            Ok(remote) => remote,
-            Err(why) => {
-                warn!(?who, why, "a phone answered without usable media");
-                self.shared.sip_send(SipCommand::Bye { leg, reason: Some(fields::reason(488, &why)) });
+        let Some((_, side)) = self.legs.of_sip(leg) else { return };
+        let agreement = match side.terms.read_answer(sdp) {
+            Ok(agreement) => agreement,
+            Err(refused) => {
+                warn!(?who, why = refused.hint, "a phone answered without usable media");
+                let reason = Some(fields::reason(488, &refused.why));
+                self.shared.sip_send(SipCommand::Bye { leg, reason });
                 return self.on_failed(who, 488);
             }
         };
-        let Some((_, side)) = self.legs.of_sip(leg) else { return };
         side.answered = true;
-        let media = side.media;
-        self.media(media, records::connect(&remote));
+        self.agreed(&who, leg, agreement);
         match who {
             Who::Agent(extension) => {
                 self.tell_floor(FloorInput::Answered { extension: extension.clone() });
                 self.feed(Input::AgentAnswered { extension });
             }
             Who::Caller => {
-                self.caller_remote = Some(remote);
                 self.hear_caller();
                 self.feed(Input::LegAnswered { leg: Leg::Caller });
             }
@@ -177,29 +190,23 @@ impl Task {
     /// Hold, resume, a new address or codec, from either side (RFC 3264 §8). The other leg is not told by SIP: it keeps
     /// hearing what we send.
     fn on_reoffer(&mut self, leg: LegId, offer: Option<&str>) {
-        let codecs = self.shared.sdp_codecs();
         let Some((who, side)) = self.legs.of_sip(leg) else { return };
-        let (media, local, was_held) = (side.media, side.local, side.held);
-        let sdp = match offer {
-            None => Ok(sdp::offer(local, &codecs, sdp::SessionId::next())),
-            Some(offer) => match sdp::answer(offer, local, &codecs, sdp::SessionId::next()) {
-                Ok((answer, remote)) => {
-                    side.held = matches!(remote.direction, Direction::SendOnly | Direction::Inactive);
-                    let held = side.held;
-                    self.media(media, records::connect(&remote));
-                    self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp: Ok(answer) });
-                    if held != was_held {
-                        self.feed(Input::Hold { leg: who.leg(), on: held });
-                    }
-                    return;
-                }
-                Err(e) => {
-                    info!(error = %e, "a new offer was refused");
-                    Err(488)
-                }
-            },
+        let answered = match offer {
+            None => Ok((side.terms.offer(), None)), // the answer comes with the ACK
+            Some(offer) => side.terms.answer(offer).map(|(answer, agreement)| (answer, Some(agreement))),
         };
-        self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp });
+        match answered {
+            Ok((sdp, agreement)) => {
+                self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp: Ok(sdp) });
+                if let Some(agreement) = agreement {
+                    self.agreed(&who, leg, agreement);
+                }
+            }
+            Err(refused) => {
+                info!(?who, why = refused.hint, "a new offer was refused (488); what was agreed stays");
+                self.shared.sip_send(SipCommand::AnswerReoffer { leg, sdp: Err(488) });
+            }
+        }
     }
 
     fn on_media(&mut self, event: MediaEvent) {
@@ -209,7 +216,7 @@ impl Task {
                 && let Some(at) = self.closing.iter().position(|(closing, _)| *closing == media)
             {
                 let (_, leg) = self.closing.swap_remove(at);
-                self.feed(Input::MediaStats { leg, stats: records::media(&stats) });
+                self.closed(leg, &stats);
             }
             return;
         };
@@ -226,11 +233,17 @@ impl Task {
             MediaEvent::PlayEnded { id, completed, .. } => self.on_play_ended(leg, id, completed),
             MediaEvent::BridgeAudio { at, .. } => self.feed(Input::BridgeAudio { from: leg, at }),
             MediaEvent::Silent { .. } => self.feed(Input::MediaSilent { leg }),
-            MediaEvent::Closed { stats, .. } => self.feed(Input::MediaStats { leg, stats: records::media(&stats) }),
+            MediaEvent::Closed { stats, .. } => self.closed(leg, &stats),
             MediaEvent::FirstPacket { .. } => {}
             MediaEvent::OneWay { .. } => warn!(?leg, "one-way audio: the peer's reports say it hears nothing"),
             MediaEvent::Fault { fault, .. } => warn!(?leg, ?fault, "media does not fit what was agreed"),
         }
+    }
+
+    fn closed(&mut self, leg: Leg, stats: &LegStats) {
+        let stats = records::media(stats);
+        self.shared.metrics.leg_closed(leg, &stats);
+        self.feed(Input::MediaStats { leg, stats });
     }
 
     fn on_play_ended(&mut self, leg: Leg, id: baton_media::PlayId, completed: bool) {

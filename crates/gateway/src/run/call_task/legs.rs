@@ -1,25 +1,26 @@
 //! A call's legs as they stand on this side: each a dialog and a port. The caller's is there from the beginning; agents may
 //! be several while they ring, and the one who picked up first is the agent of the call.
 
-use std::net::SocketAddr;
-
 use baton_call::Leg;
 use baton_media::MediaLeg;
 use baton_sip::LegId;
+
+use super::terms::Terms;
 
 /// One leg.
 pub(super) struct Side {
     pub sip: LegId,
     pub media: MediaLeg,
-    pub local: SocketAddr,
+    /// What may be agreed with its peer.
+    pub terms: Terms,
     pub answered: bool,
     /// They have put us on hold.
     pub held: bool,
 }
 
 impl Side {
-    pub fn new(sip: LegId, media: MediaLeg, local: SocketAddr) -> Self {
-        Self { sip, media, local, answered: false, held: false }
+    pub fn new(sip: LegId, media: MediaLeg, terms: Terms) -> Self {
+        Self { sip, media, terms, answered: false, held: false }
     }
 }
 

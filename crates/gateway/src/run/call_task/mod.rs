@@ -4,6 +4,8 @@
 mod actions;
 mod inputs;
 mod legs;
+mod tape;
+mod terms;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +15,7 @@ use baton_agents::{Input as FloorInput, Released, Waiter};
 use baton_audio::Clip;
 use baton_call::{Call, Input, Leg, LineId, Setup, Ticket};
 use baton_intake::Flow;
-use baton_media::{MediaCommand, MediaLeg, PlayId};
-use baton_sip::sdp::{self, Remote};
+use baton_media::{Agreement, MediaCommand, MediaLeg, PlayId};
 use baton_sip::{LegId, ReferId, SipCommand};
 use baton_speech::Ear;
 use baton_tone::Frustration;
@@ -22,6 +23,8 @@ use tokio::sync::mpsc;
 use tracing::{Instrument, info, info_span, warn};
 
 use self::legs::{Legs, Side};
+use self::tape::Tape;
+use self::terms::Terms;
 use super::case::Case;
 use super::desk::{CallBack, Request};
 use super::journal::Journal;
@@ -45,13 +48,13 @@ pub struct Arrival {
 /// Takes the call: opens its media, starts its task. Refuses with 488 or 503 where there is no common codec or no port.
 pub fn take(shared: &Arc<Shared>, arrival: Arrival) {
     let span = info_span!("call", call_id = %arrival.call_id);
-    let leg = arrival.leg;
+    let (leg, from, trunk) = (arrival.leg, arrival.from.clone(), arrival.trunk.clone());
     let (inbox, events) = Inbox::new(&shared.metrics);
     let task = match Task::arriving(shared, &inbox, arrival) {
         Ok(task) => task,
-        Err(Refusal { code, why }) => {
+        Err(Refusal { code, why, hint }) => {
             shared.metrics.refused();
-            span.in_scope(|| warn!(code, why, "call refused"));
+            span.in_scope(|| warn!(code, from, trunk, why = hint.as_ref().unwrap_or(&why), "call refused"));
             shared.sip_send(SipCommand::Reject { leg, code, reason: Some(why) });
             return;
         }
@@ -82,7 +85,7 @@ pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, means: Arc<Means>, callb
     let id = ticket.id.clone();
     let (now, wall) = (Instant::now(), jiff::Timestamp::now());
     let call = Call::callback(now, wall, ids, (ticket, since), Arc::clone(&shared.rules));
-    let caller = Side::new(shared.sip.new_leg(), media, local);
+    let caller = Side::new(shared.sip.new_leg(), media, Terms::new(&shared.lines.line, local));
     let mut task = Task::with(shared, &inbox, call, caller, (&flow, means));
     task.waiter = Waiter::Callback(id.clone());
     task.ticket = Some(id);
@@ -94,6 +97,8 @@ pub fn call_back(shared: &Arc<Shared>, flow: Arc<Flow>, means: Arc<Means>, callb
 struct Refusal {
     code: u16,
     why: String,
+    /// For the log, where there is more to say.
+    hint: Option<String>,
 }
 
 /// The briefing, synthesized while the agent's phone rings.
@@ -120,7 +125,8 @@ struct Task {
     journal: Journal,
     case: Case,
     legs: Legs,
-    caller_remote: Option<Remote>,
+    /// What is agreed with the caller.
+    caller_agreed: Option<Agreement>,
     answer: String,
     ear: Option<Ear>,
     /// The flow's.
@@ -146,6 +152,8 @@ struct Task {
     ringback: bool,
     /// The music or the tone that plays while nothing is said.
     background: Option<baton_media::PlayId>,
+    /// The recording of its sound.
+    tape: Tape,
     /// REFERs that wait for an answer, or whose sender waits for news.
     refers: Vec<(Leg, LegId, ReferId)>,
     /// Ports that are being closed: their figures are still to come.
@@ -158,17 +166,19 @@ impl Task {
     fn arriving(shared: &Arc<Shared>, inbox: &Inbox, arrival: Arrival) -> Result<Self, Refusal> {
         // Who is on the line already must not suffer: a call that could not be heard in time is not taken.
         if !shared.speech.has_room() {
-            return Err(Refusal { code: 503, why: "speech-to-text has too much waiting".into() });
+            return Err(Refusal { code: 503, why: "speech-to-text has too much waiting".into(), hint: None });
         }
-        let (media, local) = shared.media.open().map_err(|e| Refusal { code: 503, why: e.to_string() })?;
+        let (media, local) = shared.media.open().map_err(|e| Refusal { code: 503, why: e.to_string(), hint: None })?;
+        let terms = Terms::new(shared.line_from(&arrival.trunk, &arrival.from), local);
         let negotiated = match &arrival.offer {
-            Some(offer) => sdp::answer(offer, local, &shared.sdp_codecs(), sdp::SessionId::next())
-                .map(|(answer, remote)| (answer, Some(remote)))
-                .map_err(|e| Refusal { code: 488, why: e.to_string() }),
+            Some(offer) => terms
+                .answer(offer)
+                .map(|(answer, agreement)| (answer, Some(agreement)))
+                .map_err(|e| Refusal { code: 488, why: e.why, hint: Some(e.hint) }),
             // An INVITE without an offer: ours goes into the 200, the answer comes with the ACK (RFC 3264 §5).
-            None => Ok((sdp::offer(local, &shared.sdp_codecs(), sdp::SessionId::next()), None)),
+            None => Ok((terms.offer(), None)),
         };
-        let (answer, caller_remote) = match negotiated {
+        let (answer, agreed) = match negotiated {
             Ok(pair) => pair,
             Err(refusal) => {
                 shared.media_send(media, MediaCommand::Close);
@@ -187,8 +197,8 @@ impl Task {
         if let Some(today) = records::today() {
             call.set_today(today);
         }
-        let mut task = Self::with(shared, inbox, call, Side::new(arrival.leg, media, local), (&flow, arrival.means));
-        (task.answer, task.caller_remote) = (answer, caller_remote);
+        let mut task = Self::with(shared, inbox, call, Side::new(arrival.leg, media, terms), (&flow, arrival.means));
+        (task.answer, task.caller_agreed) = (answer, agreed);
         Ok(task)
     }
 
@@ -208,7 +218,7 @@ impl Task {
             shared: Arc::clone(shared),
             inbox: inbox.clone(),
             legs: Legs::new(caller),
-            caller_remote: None,
+            caller_agreed: None,
             answer: String::new(),
             ear: None,
             voice: flow.voice().to_owned(),
@@ -227,6 +237,7 @@ impl Task {
             on_hold: false,
             ringback: false,
             background: None,
+            tape: Tape::default(),
             refers: Vec::new(),
             closing: Vec::new(),
             complete: false,
@@ -260,8 +271,10 @@ impl Task {
         }
         self.ear = None;
         self.media(self.legs.caller.media, MediaCommand::Close);
+        let mut late = self.end_recording(&mut events).await;
         events.close();
-        while let Ok(event) = events.try_recv() {
+        late.extend(std::iter::from_fn(|| events.try_recv().ok()));
+        for event in late {
             match event {
                 CallEvent::Answer(Input::AgentsOffered { agents }) => {
                     for agent in agents {

@@ -28,6 +28,7 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::desk;
 use super::metrics::Now;
+use super::recordings;
 use super::shared::{CallEvent, Shared};
 use crate::letters;
 
@@ -39,6 +40,8 @@ pub struct Api {
     /// Told when a drain is asked for.
     pub drain: tokio::sync::mpsc::Sender<()>,
     pub token: Option<String>,
+    /// Where recordings are.
+    pub recordings: std::path::PathBuf,
 }
 
 /// Serves the API on a listener that is already bound.
@@ -50,6 +53,9 @@ pub async fn serve(listener: TcpListener, api: Api) {
         .route("/api/v1/calls/{id}/timeline", get(told))
         .route("/api/v1/calls/{id}/trace", get(trace))
         .route("/api/v1/calls/{id}/hangup", post(hangup))
+        .route("/api/v1/calls/{id}/recording", get(recording))
+        .route("/api/v1/calls/{id}/recording/pause", post(pause_recording))
+        .route("/api/v1/calls/{id}/recording/resume", post(resume_recording))
         .route("/api/v1/agents", get(agents))
         .route("/api/v1/agents/{extension}/ready", post(agent_ready))
         .route("/api/v1/agents/{extension}/pause", post(agent_pause))
@@ -195,6 +201,45 @@ async fn hangup(State(api): State<Api>, Path(id): Path<String>) -> Response {
     }
 }
 
+/// The newest recording of a call, as far as it is written. The record names all of them.
+async fn recording(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    let row = match api.shared.store.call(&id).await {
+        Ok(Some(row)) => row,
+        Ok(None) => return no_call(&id),
+        Err(e) => return fault(&e),
+    };
+    let record: Value = serde_json::from_str(&row.json).unwrap_or_default();
+    let file = record["recordings"].as_array().and_then(|all| all.last()).and_then(|last| last["file"].as_str());
+    let Some(file) = file else {
+        return (StatusCode::NOT_FOUND, Json(json!({"error": format!("call {id} was not recorded")}))).into_response();
+    };
+    match tokio::fs::read(file).await {
+        Ok(bytes) => ([(header::CONTENT_TYPE, "audio/ogg; codecs=opus")], bytes).into_response(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            (StatusCode::GONE, Json(json!({"error": "the recording is no longer kept"}))).into_response()
+        }
+        Err(e) => fault(&e),
+    }
+}
+
+async fn pause_recording(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    tell_recording(&api, &id, true)
+}
+
+async fn resume_recording(State(api): State<Api>, Path(id): Path<String>) -> Response {
+    tell_recording(&api, &id, false)
+}
+
+fn tell_recording(api: &Api, id: &str, pause: bool) -> Response {
+    match api.shared.live.get(id) {
+        Some(inbox) => {
+            inbox.send(CallEvent::PauseRecording(pause));
+            StatusCode::ACCEPTED.into_response()
+        }
+        None => no_call(id),
+    }
+}
+
 async fn agents(State(api): State<Api>) -> Response {
     let (answer, states) = tokio::sync::oneshot::channel();
     api.shared.tell_desk(desk::Request::List { answer });
@@ -245,7 +290,10 @@ async fn forget(State(api): State<Api>, Query(asked): Query<Vec<(String, String)
         },
         None if !numbers.is_empty() || contact.is_some() => {
             match privacy::forget(store, &api.shared.numbering, &numbers, contact.as_deref()).await {
-                Ok(deletion) => Ok(json!(deletion)),
+                Ok(deletion) => match recordings::forget(&api.recordings, &deletion.calls) {
+                    Ok(_) => Ok(json!(deletion)),
+                    Err(e) => return fault(&format!("recordings of these calls could not be deleted: {e}")),
+                },
                 Err(e) => Err(e),
             }
         }

@@ -72,8 +72,6 @@ proptest! {
 
     #[test]
     fn sdp_never_panics(text in "(v=0\r\n)?([a-z]=[ -~]{0,40}\r\n){0,12}") {
-        let local = "127.0.0.1:9".parse().unwrap();
-        let _ = crate::sdp::answer(&text, local, &[crate::sdp::Codec::Pcmu], crate::sdp::SessionId::next());
-        let _ = crate::sdp::read_answer(&text, &[crate::sdp::Codec::Pcma]);
+        crate::testing::description(text.as_bytes());
     }
 }

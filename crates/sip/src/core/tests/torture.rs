@@ -30,10 +30,7 @@ fn outcome(bytes: Vec<u8>) -> Option<u16> {
     let mut sent = script.take();
     for event in script.events() {
         if let SipEvent::Incoming { leg, sdp: offer, .. } = event {
-            let answer = offer.map_or(Ok(sdp()), |o| {
-                crate::sdp::answer(&o, flow.local, &[crate::sdp::Codec::Pcmu], crate::sdp::SessionId::next())
-                    .map(|(a, _)| a)
-            });
+            let answer = offer.map_or(Ok(sdp()), |o| crate::sdp::plain_answer(&o, flow.local));
             sent.extend(script.order(match answer {
                 Ok(sdp) => SipCommand::Answer { leg, sdp },
                 Err(_) => SipCommand::Reject { leg, code: 488, reason: None },
