@@ -76,16 +76,22 @@ impl People {
         Ok(Self { runtime, agent })
     }
 
-    /// Calls from `number` and waits for the answer.
+    /// Calls from `number` and waits until the assistant speaks: from then on keys count.
     pub fn call(&self, gateway: &Gateway, number: &str) -> Result<Caller> {
-        self.runtime.block_on(async {
+        let caller = self.runtime.block_on(async {
             let phone = Phone::open(PhoneConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)), number)).await?;
             let uri = format!("sip:5000@{}", gateway.sip);
             let mut call =
                 phone.invite(InviteOptions { uri, from: None, display: None, headers: Vec::new(), noise: None })?;
             event(&mut call, |event| matches!(event, CallEvent::Answered { .. })).await?;
-            Ok(Caller { call, _phone: phone })
-        })
+            anyhow::Ok(Caller { call, _phone: phone })
+        })?;
+        let greeted = |record: &Value| {
+            let turns = record["turns"].as_array().is_some_and(|turns| !turns.is_empty());
+            record["from"] == number && record["ended_at"].is_null() && turns
+        };
+        until("the greeting", || Ok(gateway.records()?.iter().any(greeted)))?;
+        Ok(caller)
     }
 
     /// Presses digits.
