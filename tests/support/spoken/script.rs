@@ -202,7 +202,8 @@ const COMMON: [(&str, &str); 12] = [
     ("is that right?", "confirm"),
     ("is it about order", "offer"),
     ("is it about", "topic"),
-    ("which letter comes before that?", "letter"),
+    // People say the whole number again.
+    ("which letter comes before that?", "order_number"),
     ("would you rather talk to a person?", "person"),
     ("does that help?", "helped"),
     ("what is still open?", "open"),
