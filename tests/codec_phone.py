@@ -138,5 +138,6 @@ for call in calls.values():
         call.hangup(pj.CallOpParam(True))
 until(lambda: all(c.ended for c in calls.values()), 5)
 for call in calls.values():
-    call.player = call.recorder = None  # closes the file
+    call.player = call.recorder = None
+endpoint.libDestroy()  # closes the files
 os._exit(0 if ok else 1)
