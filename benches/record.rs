@@ -16,7 +16,12 @@ use support::talk::{self, People};
 use support::{Gateway, root};
 use tokio::runtime::Runtime;
 
+/// Calls for each row, if `BATON_BENCH_ROUNDS` does not say how many.
 const CALLS: usize = 20;
+
+fn calls() -> usize {
+    std::env::var("BATON_BENCH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(CALLS)
+}
 
 fn main() {
     // `cargo test` runs benches too, without this flag: then there is nothing to measure.
@@ -54,7 +59,7 @@ fn measure(name: &str, crm: &str) -> Vec<f64> {
     let change = |text: String| talk::config(&text, crm).replace("crm_wait_ms = 1500", "crm_wait_ms = 10000");
     let gateway = Gateway::start(&root().join("target/bench").join(name), change).unwrap();
     let mut people = People::at(&gateway).unwrap();
-    let mut values: Vec<f64> = (0..CALLS)
+    let mut values: Vec<f64> = (0..calls())
         .map(|_| {
             let caller = people.call(&gateway, "+15551230001").unwrap();
             people.press(&caller, "0");
@@ -73,10 +78,10 @@ fn at(sorted: &[f64], part: f64) -> f64 {
 }
 
 fn row(rows: &mut Map<String, Value>, name: &str, value: f64, conditions: &str) {
-    let _ = writeln!(std::io::stdout(), "{name:<42} {value:>9.1} ms   n={CALLS}");
+    let _ = writeln!(std::io::stdout(), "{name:<42} {value:>9.1} ms   n={}", calls());
     rows.insert(
         name.into(),
-        json!({"value": value, "unit": "ms", "beside": null, "ratio": null, "n": CALLS,
+        json!({"value": value, "unit": "ms", "beside": null, "ratio": null, "n": calls(),
             "conditions": format!("{conditions}; decision to escalate to 180 from the agent's phone, one call at a time")}),
     );
 }
