@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use baton_audio::load_clip;
 use baton_phone::drill::{self, CallerReport, DrillSpec};
 use baton_phone::script::{CallerScript, HangUp, HangUpWhen};
-use baton_speech::{Hints, Transcriber};
+use baton_speech::Hints;
 use baton_speech_native::{NativeConfig, engines};
 use samples::telephone;
 use score::{canonical, distance};

@@ -154,7 +154,7 @@ fn pjsua2_changes_its_codec_holds_and_resumes_and_demands_keys() {
         let record = gateway.record_of(user).unwrap();
         assert_eq!((&leg(&record)["codec"], leg(&record)["srtp"].is_string()), (&Value::from(codec), srtp), "{record}");
         check_recording(&record);
-        let heard = baton_audio::load_clip(&home.join(format!("{}.wav", &user[3..]))).unwrap();
+        let heard = baton_audio::load_clip(home.join(format!("{}.wav", &user[3..]))).unwrap();
         assert!(heard.samples().iter().any(|s| s.abs() > 2_000), "{user} hears our voice");
     }
 }

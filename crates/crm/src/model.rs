@@ -97,7 +97,18 @@ impl Person {
 
     /// The attributes, with `standing`, and each flag as an attribute that is `yes`.
     pub fn all_attributes(&self) -> BTreeMap<String, String> {
-        let mut all: BTreeMap<String, String> = self.flags.iter().map(|f| (f.to_lowercase(), "yes".into())).collect();
+        let mut all = BTreeMap::new();
+        for flag in self.flags.iter().map(|flag| flag.trim().to_lowercase()) {
+            match flag.split_once([':', '=']) {
+                Some((name, value)) => all.insert(name.trim().to_owned(), value.trim().to_owned()),
+                None => {
+                    if flag == "vip" {
+                        all.insert("tier".to_owned(), flag.clone());
+                    }
+                    all.insert(flag, "yes".to_owned())
+                }
+            };
+        }
         all.extend(self.standing.clone().map(|standing| ("standing".into(), standing)));
         all.extend(self.attributes.clone());
         all

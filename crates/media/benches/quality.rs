@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = root.join("target/bench/quality");
     std::fs::create_dir_all(&out)?;
     let speech = speech(&root.join("media/callers"))?;
-    baton_audio::write_wav(&out.join("reference.wav"), &speech, RATE)?;
+    baton_audio::write_wav(out.join("reference.wav"), &speech, RATE)?;
 
     let (media, _events) = start(MediaConfig { ports: 40_000..=40_099, ..MediaConfig::default() })?;
     let mut lines = Vec::new();
@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let packets: Vec<_> = encoded.iter().map(arrives).collect();
             let name = format!("{}-{loss}", codec.name());
             let without = without_concealment(codec, &packets)?;
-            baton_audio::write_wav(&out.join(format!("{name}-none.wav")), &without, RATE)?;
+            baton_audio::write_wav(out.join(format!("{name}-none.wav")), &without, RATE)?;
             let (leg, at) = media.open()?;
             let socket = UdpSocket::bind("127.0.0.1:0")?;
             socket.connect(at)?;
@@ -79,7 +79,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let silence = heard.iter().take_while(|sample| **sample == 0).count();
         baton_audio::write_wav(
-            &out.join(format!("{}-plc.wav", line.name)),
+            out.join(format!("{}-plc.wav", line.name)),
             heard.get(silence..).unwrap_or_default(),
             RATE,
         )?;

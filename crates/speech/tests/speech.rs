@@ -184,7 +184,7 @@ fn a_line_is_spoken_in_clauses_and_the_second_time_from_the_cache() {
         engines(&Script::default()),
         SpeechConfig { cache_dir: Some(dir.clone()), ..SpeechConfig::default() },
     );
-    speech.preload(&["One moment, please. It is $5.".into()]);
+    speech.preload("", &["One moment, please. It is $5.".into()]);
     let deadline = Instant::now() + LIMIT;
     while !speech.is_preloaded() || std::fs::read_dir(&dir).unwrap().count() < 2 {
         assert!(Instant::now() < deadline);

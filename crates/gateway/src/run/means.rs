@@ -214,3 +214,23 @@ fn same(a: &str, b: &str) -> bool {
     let plain = |s: &str| s.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_uppercase();
     plain(a) == plain(b)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_person_stands_is_there_for_the_flows_rules() {
+        let person = Person {
+            standing: Some("active".into()),
+            flags: vec!["VIP".into(), "region: north".into(), "late payer".into()],
+            tickets: vec![baton_crm::Ticket { id: "7".into(), subject: "rug".into(), status: "open".into() }],
+            ..Person::default()
+        };
+        let view = contact(person, "caller_id");
+        let says = |name: &str| view.attributes.get(name).map(String::as_str);
+        assert_eq!((says("standing"), says("tier"), says("vip")), (Some("active"), Some("vip"), Some("yes")));
+        assert_eq!((says("region"), says("late payer")), (Some("north"), Some("yes")));
+        assert_eq!((view.records[0].kind.as_str(), view.records[0].status.as_str()), ("ticket", "open"));
+    }
+}

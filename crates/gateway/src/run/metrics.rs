@@ -53,8 +53,11 @@ struct LegFault {
     fault: &'static str,
 }
 
+/// A figure of a leg: its name, what it means, where it stands.
+type LegSum = (&'static str, &'static str, fn(&MediaStats) -> u64);
+
 /// What legs count, over all of them: packets, and frames of 20 ms.
-const OF_LEGS: [(&str, &str, fn(&MediaStats) -> u64); 6] = [
+const OF_LEGS: [LegSum; 6] = [
     ("media_received_packets", "RTP packets of peers", |s| s.received),
     ("media_sent_packets", "RTP packets to peers", |s| s.sent),
     ("media_lost_packets", "RTP packets of peers that never came", |s| s.lost),
