@@ -227,10 +227,12 @@ impl Gateway {
         Ok((code, if chunked { body.lines().skip(1).step_by(2).collect() } else { body.to_owned() }))
     }
 
-    /// Waits until the system of record has all that the outbox held.
+    /// Waits until no call goes on and the system of record has all that the outbox held.
     pub fn until_delivered(&self) -> Result<()> {
         talk::until("the outbox is empty", || {
-            Ok(self.get("/metrics")?.1.lines().any(|line| line == "baton_crm_outbox_depth 0"))
+            let metrics = self.get("/metrics")?.1;
+            let says = |line: &str| metrics.lines().any(|l| l == line);
+            Ok(says("baton_calls_live 0") && says("baton_crm_outbox_depth 0"))
         })
     }
 
