@@ -244,12 +244,16 @@ impl Gateway {
     /// The record of the newest call from `number`, once it is complete.
     pub fn record_of(&self, number: &str) -> Result<Value> {
         let deadline = Instant::now() + Duration::from_secs(15);
+        // Ports' figures and recordings' ends come a moment after the call's.
+        let is_whole = |record: &Value| {
+            let over = |kept: &Value| kept["duration_ms"].is_u64() || kept["fault"].is_string();
+            !record["media"].as_array().is_none_or(Vec::is_empty)
+                && record["recordings"].as_array().is_none_or(|all| all.iter().all(over))
+        };
         loop {
             let found = self.records()?.into_iter().find(|r| r["from"] == number && !r["ended_at"].is_null());
             match found {
-                Some(record) if !record["media"].as_array().is_none_or(Vec::is_empty) || Instant::now() > deadline => {
-                    return Ok(record);
-                }
+                Some(record) if is_whole(&record) || Instant::now() > deadline => return Ok(record),
                 None if Instant::now() > deadline => bail!("no finished call from {number}"),
                 _ => std::thread::park_timeout(Duration::from_millis(100)),
             }

@@ -296,8 +296,9 @@ impl Intake {
                         self.last = vec![question];
                         reply
                     }
-                    // Asked for often enough: it goes on without.
-                    None => self.step(Vec::new()),
+                    // Asked for often enough: whoever stays silent once more is not asked for it again.
+                    None if self.silent > 1 => self.step(Vec::new()),
+                    None => self.aside(line),
                 }
             }
             None => self.escalate_now(TriggerName::NoInput, Vec::new()),
