@@ -218,8 +218,9 @@ impl Gateway {
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             self.http
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer); // a recording is no text
         let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
         let code = head.split(' ').nth(1).and_then(|c| c.parse().ok()).context("no HTTP status")?;
         // axum answers with Content-Length; what is chunked is joined.
