@@ -238,11 +238,11 @@ fn a_paused_recording_is_silent_and_a_full_disk_costs_the_recording_alone() {
     }
     let home = dir("pause").unwrap();
     let gateway = Gateway::start(&home, |t| recorded(t, &home)).unwrap();
-    let call = |user: &str, seconds| {
+    let call = |user: &str, codec: &str, seconds| {
         let phone = Phone {
             home: home.join(format!("phone-{user}")),
             user,
-            codec: "PCMU",
+            codec,
             srtp: false,
             account: ";regint=0",
             command: Some(format!("/dial sip:5000@{}", gateway.sip)),
@@ -250,7 +250,7 @@ fn a_paused_recording_is_silent_and_a_full_disk_costs_the_recording_alone() {
         };
         Baresip::start(gateway.sip, &phone).unwrap()
     };
-    let mut phone = call("pcmu", 14);
+    let mut phone = call("pcmu", "PCMU", 14);
     let record = live(&gateway, |r| r["recordings"][0]["file"].is_string());
     let (id, file) =
         (record["call_id"].as_str().unwrap(), PathBuf::from(record["recordings"][0]["file"].as_str().unwrap()));
@@ -279,7 +279,7 @@ fn a_paused_recording_is_silent_and_a_full_disk_costs_the_recording_alone() {
         println!("SKIPPED: mounting a small disk takes root");
         return;
     }
-    let mut phone = call("pcma", 12);
+    let mut phone = call("pcma", "PCMA", 12);
     phone.wait().unwrap();
     let record = gateway.record_of("pcma");
     let unmounted = Command::new("umount").arg("-l").arg(&disk).status().unwrap();
