@@ -130,12 +130,15 @@ async fn sipp(addr: &str, rate: u64, calls: u64) -> Result<(u64, u64)> {
         .context("cannot run sipp")?;
     let text = std::fs::read_to_string(&stats).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let _ = std::fs::remove_dir_all(&dir);
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
-    let last: Vec<&str> = lines.next_back().unwrap_or_default().split(';').collect();
-    let field = |name: &str| -> Option<u64> { last.get(names.iter().position(|n| *n == name)?)?.parse().ok() };
-    let done = field("SuccessfulCall(C)").context("no figures from sipp")?;
-    Ok((done, field("FailedCall(C)").unwrap_or_default()))
+    let done = figure(&text, "SuccessfulCall(C)").context("no figures from sipp")?;
+    Ok((done, figure(&text, "FailedCall(C)").unwrap_or_default()))
+}
+
+/// The last value of a column of SIPp's statistics.
+fn figure(stats: &str, name: &str) -> Option<u64> {
+    let mut lines = stats.lines();
+    let at = lines.next()?.split(';').position(|n| n == name)?;
+    lines.next_back()?.split(';').nth(at)?.parse().ok()
 }
 
 /// User and system time of a process.

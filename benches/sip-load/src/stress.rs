@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{cpu, rss_mb};
+use crate::{cpu, figure, rss_mb};
 
 /// The server, on one core of its own where there are two.
 struct Server {
@@ -99,14 +99,10 @@ fn sipp(server: &Server, scenario: &str, rate: u64, calls: u64, more: &[&str]) -
         .context("cannot run sipp")?;
     let text = std::fs::read_to_string(&stats).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let _ = std::fs::remove_dir_all(&dir);
-    let mut lines = text.lines();
-    let names: Vec<&str> = lines.next().unwrap_or_default().split(';').collect();
-    let last: Vec<&str> = lines.next_back().unwrap_or_default().split(';').collect();
-    let field = |name: &str| -> Option<u64> { last.get(names.iter().position(|n| *n == name)?)?.parse().ok() };
     Ok(Run {
-        done: field("SuccessfulCall(C)").context("no figures from sipp")?,
-        failed: field("FailedCall(C)").unwrap_or_default(),
-        shed: field("GenericCounter1(C)").or_else(|| field("1(C)")).unwrap_or_default(),
+        done: figure(&text, "SuccessfulCall(C)").context("no figures from sipp")?,
+        failed: figure(&text, "FailedCall(C)").unwrap_or_default(),
+        shed: figure(&text, "GenericCounter1(C)").unwrap_or_default(),
         seconds: began.elapsed().as_secs_f64(),
     })
 }
